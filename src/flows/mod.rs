@@ -1,0 +1,1 @@
+//! The stories of the product: who does what, in which order.

@@ -1,0 +1,1 @@
+//! What wakes by itself: loops that poll, publish and tidy.

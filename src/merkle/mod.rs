@@ -1,0 +1,1 @@
+//! Transparency-log mathematics: hashes, trees, proofs, tiles, signed notes.

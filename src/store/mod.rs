@@ -1,0 +1,1 @@
+//! Read and write transactions on either database; the only room that knows SQL.

@@ -1,0 +1,1 @@
+//! Sealed fields and the keys behind them; plaintext is opened only against a receipt.

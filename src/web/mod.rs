@@ -1,0 +1,1 @@
+//! The doors through which partners, people, staff and operators come in.
