@@ -1,1 +1,27 @@
 //! The glossary as types: nouns of the product and the pure rules over them.
+
+mod catalogue;
+
+/// Every contact field, one row each.
+pub mod field;
+
+/// Every purpose, one row each.
+pub mod purpose;
+
+/// What a policy version discloses.
+pub mod policy;
+
+/// Partners and their states.
+pub mod partner;
+
+/// What a partner may receive, where and until when.
+pub mod grant;
+
+/// Contacts, collection points, countries.
+pub mod contact;
+
+/// Choices: yes or no to a purpose.
+pub mod consent;
+
+/// Which fields of whom, for what, or why not.
+pub mod disclosure;
