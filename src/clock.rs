@@ -24,6 +24,7 @@ pub struct BadMoment;
 
 impl Moment {
     /// This moment and `micros` microseconds; stays at the ends of the range.
+    #[must_use]
     pub fn plus(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros))
     }
