@@ -1,7 +1,7 @@
 //! A partner: what it is, which states it passes through, and what it owes.
 
 use crate::clock::Moment;
-use crate::id::PartnerId;
+use crate::id::{PartnerId, Thumbprint};
 
 use super::catalogue::catalogue;
 use super::contact::Country;
@@ -114,6 +114,86 @@ pub struct Partner {
     pub tokens_not_before: Moment,
     /// When it was entered.
     pub created_at: Moment,
+}
+
+/// Who made a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CertificateSource {
+    /// Our authority.
+    Issued,
+    /// The partner itself; registered after its fingerprint was compared out of band.
+    Pinned,
+}
+
+impl CertificateSource {
+    /// The code in tables and answers.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Issued => "issued",
+            Self::Pinned => "pinned",
+        }
+    }
+
+    /// Finds a source by its code.
+    pub fn from_code(code: &str) -> Option<Self> {
+        [Self::Issued, Self::Pinned].into_iter().find(|source| source.code() == code)
+    }
+}
+
+/// Where a certificate stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CertificateStatus {
+    /// Registered; becomes active with its first handshake.
+    Pending,
+    /// In use.
+    Active,
+    /// Void for ever.
+    Revoked,
+}
+
+impl CertificateStatus {
+    /// The code in tables and answers.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// Finds a status by its code.
+    pub fn from_code(code: &str) -> Option<Self> {
+        [Self::Pending, Self::Active, Self::Revoked].into_iter().find(|one| one.code() == code)
+    }
+}
+
+/// A registered certificate: the identity of one of a partner's systems.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// SHA-256 of the whole certificate.
+    pub thumbprint: Thumbprint,
+    /// Whose it is.
+    pub partner: PartnerId,
+    /// Who made it.
+    pub source: CertificateSource,
+    /// Where it stands.
+    pub status: CertificateStatus,
+    /// Serial number, lower-case hex.
+    pub serial: String,
+    /// SHA-256 of its public key (SPKI).
+    pub key_hash: [u8; 32],
+    /// First moment of validity.
+    pub not_before: Moment,
+    /// Last moment of validity.
+    pub not_after: Moment,
+    /// The certificate itself.
+    pub der: Vec<u8>,
+    /// When it was registered.
+    pub bound_at: Moment,
+    /// When it was revoked.
+    pub revoked_at: Option<Moment>,
+    /// Why, as a reason code of RFC 5280 §5.3.1.
+    pub revoked_reason: Option<String>,
 }
 
 /// Why a partner's code or a change of state is refused.
