@@ -1,1 +1,228 @@
-//! Every setting of the gateway, its default and its meaning.
+//! Every setting of the gateway, its default and its meaning; read by `cli` alone.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Settings as the file holds them. Unknown keys are refused, with line and column.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where the database is.
+    pub store: StoreSettings,
+    /// Where the keys are.
+    pub keys: KeySettings,
+    /// Where the doors listen, and under which names they are reached.
+    #[serde(default)]
+    pub doors: DoorSettings,
+    /// The audit ledger.
+    pub ledger: LedgerSettings,
+}
+
+/// `[store]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreSettings {
+    /// `sqlite:///path/fieldgate.db` or `postgres://user@host/database`. A relative `SQLite` path
+    /// counts from the folder of this file.
+    pub url: String,
+    /// Threads that read, each with a connection of its own. Four serve two cores.
+    #[serde(default = "readers_default")]
+    pub readers: usize,
+}
+
+/// `[keys]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeySettings {
+    /// File with the master key: 64 hex digits, readable by its owner alone (mode 0600).
+    pub master_file: PathBuf,
+    /// The authority's certificate in PEM: partners trust the doors by it.
+    pub authority_file: PathBuf,
+    /// The doors' certificate chain in PEM.
+    pub server_certificate_file: PathBuf,
+    /// The doors' private key in PEM (PKCS#8).
+    pub server_key_file: PathBuf,
+}
+
+/// `[doors]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DoorSettings {
+    /// Partner door: mutual TLS.
+    pub partner: SocketAddr,
+    /// Public door: server TLS.
+    pub public: SocketAddr,
+    /// Ops door: plain; keep it on loopback.
+    pub ops: SocketAddr,
+    /// How partners reach the partner door; also the audience of access tokens.
+    pub partner_url: String,
+    /// How everybody reaches the public door; also the issuer of access tokens.
+    pub public_url: String,
+    /// Oldest TLS version of the partner door: `1.3`, or `1.2` for old clients.
+    pub tls_min: String,
+    /// Demonstration: every answer says so.
+    pub demo: bool,
+}
+
+/// `[ledger]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerSettings {
+    /// Name of the log: a URL without scheme and without slash at its end. Never changes.
+    pub origin: String,
+}
+
+impl Default for DoorSettings {
+    fn default() -> Self {
+        let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Self {
+            partner: loopback(8443),
+            public: loopback(8444),
+            ops: loopback(9464),
+            partner_url: "https://localhost:8443".to_owned(),
+            public_url: "https://localhost:8444".to_owned(),
+            tls_min: "1.3".to_owned(),
+            demo: false,
+        }
+    }
+}
+
+const fn readers_default() -> usize {
+    4
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is not there or cannot be read.
+    #[error("cannot read {path}: {says}; name another with --config, or run `fieldgate demo`")]
+    File {
+        /// The file.
+        path: String,
+        /// What the operating system says.
+        says: String,
+    },
+    /// The text is not valid; shows line, column and a caret.
+    #[error("{path} is not valid:\n{says}")]
+    Text {
+        /// The file.
+        path: String,
+        /// The reader's message with the place.
+        says: String,
+    },
+    /// A value is out of range.
+    #[error("{path}: {key} {says}")]
+    Value {
+        /// The file.
+        path: String,
+        /// Which setting.
+        key: &'static str,
+        /// What would be right.
+        says: &'static str,
+    },
+}
+
+impl Settings {
+    /// Reads a settings file. Relative paths in it count from its folder.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let path = file.display().to_string();
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| ConfigError::File { path: path.clone(), says: error.to_string() })?;
+        let settings = Self::parse(&path, &text)?;
+        let folder = file.parent().unwrap_or(Path::new("."));
+        Ok(settings.beside(folder))
+    }
+
+    /// Reads settings from a text; `path` is named in errors.
+    pub fn parse(path: &str, text: &str) -> Result<Self, ConfigError> {
+        let settings: Self = toml::from_str(text).map_err(|error| ConfigError::Text {
+            path: path.to_owned(),
+            says: error.to_string(),
+        })?;
+        settings.check(path)?;
+        Ok(settings)
+    }
+
+    fn check(&self, path: &str) -> Result<(), ConfigError> {
+        let wrong =
+            |key, says| Err(ConfigError::Value { path: path.to_owned(), key, says });
+        if !(1..=64).contains(&self.store.readers) {
+            return wrong("store.readers", "must be between 1 and 64");
+        }
+        if !matches!(self.doors.tls_min.as_str(), "1.2" | "1.3") {
+            return wrong("doors.tls_min", "must be \"1.2\" or \"1.3\"");
+        }
+        if !self.doors.ops.ip().is_loopback() {
+            return wrong("doors.ops", "must be a loopback address: the ops door is plain");
+        }
+        for (key, url) in
+            [("doors.partner_url", &self.doors.partner_url), ("doors.public_url", &self.doors.public_url)]
+        {
+            if !url.starts_with("https://") || url.ends_with('/') {
+                return wrong(key, "must begin with https:// and have no slash at its end");
+            }
+        }
+        if self.ledger.origin.is_empty() || self.ledger.origin.contains([' ', '+', '\n']) {
+            return wrong("ledger.origin", "must be a name without spaces and plus signs");
+        }
+        Ok(())
+    }
+
+    fn beside(mut self, folder: &Path) -> Self {
+        for path in [
+            &mut self.keys.master_file,
+            &mut self.keys.authority_file,
+            &mut self.keys.server_certificate_file,
+            &mut self.keys.server_key_file,
+        ] {
+            if path.is_relative() {
+                *path = folder.join(&*path);
+            }
+        }
+        if let Some(database) = self.store.url.strip_prefix("sqlite://")
+            && Path::new(database).is_relative()
+        {
+            self.store.url = format!("sqlite://{}", folder.join(database).display());
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail loudly")]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "
+        [store]
+        url = \"sqlite://fieldgate.db\"
+        [keys]
+        master_file = \"master.key\"
+        authority_file = \"ca.pem\"
+        server_certificate_file = \"server.pem\"
+        server_key_file = \"server.key\"
+        [ledger]
+        origin = \"ledger.example.com/fieldgate\"
+    ";
+
+    #[test]
+    fn settings_have_defaults_and_paths_count_from_the_file() {
+        let settings = Settings::parse("x.toml", GOOD).unwrap().beside(Path::new("/etc/fieldgate"));
+        assert_eq!(settings.doors.partner.port(), 8443);
+        assert_eq!(settings.store.url, "sqlite:///etc/fieldgate/fieldgate.db");
+        assert_eq!(settings.keys.master_file, Path::new("/etc/fieldgate/master.key"));
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_place() {
+        let unknown = GOOD.replace("url =", "ulr =");
+        let says = Settings::parse("x.toml", &unknown).unwrap_err().to_string();
+        assert!(says.contains("ulr") && says.contains("line 3"), "{says}");
+        let plain = format!("{GOOD}\n[doors]\nops = \"0.0.0.0:9464\"");
+        assert!(Settings::parse("x.toml", &plain).unwrap_err().to_string().contains("loopback"));
+        let http = format!("{GOOD}\n[doors]\npublic_url = \"http://localhost\"");
+        assert!(Settings::parse("x.toml", &http).unwrap_err().to_string().contains("https://"));
+    }
+}

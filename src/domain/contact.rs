@@ -68,6 +68,15 @@ impl ContactState {
 pub struct Country([u8; 2]);
 
 impl Country {
+    /// A person who named no country: lies in no territory that lists countries. `ZZ` is a code
+    /// that ISO 3166-1 leaves to its users.
+    pub const UNKNOWN: Self = Self(*b"ZZ");
+
+    /// Reads the two letters of a country or of `UNKNOWN` back from a table.
+    pub fn from_code(code: &str) -> Option<Self> {
+        if code == "ZZ" { Some(Self::UNKNOWN) } else { Self::parse(code).ok() }
+    }
+
     /// Reads a country code in either case.
     pub fn parse(text: &str) -> Result<Self, FieldFault> {
         let normal = Field::Country.parse(text)?;
