@@ -21,7 +21,9 @@ impl Grown {
     /// Appends `leaves` to a tree with the frontier `old`. About two hashes per leaf.
     pub fn new(old: Frontier, leaves: &[Hash]) -> Self {
         let mut new = old.clone();
-        leaves.iter().for_each(|leaf| new.push(*leaf));
+        for leaf in leaves {
+            new.push(*leaf);
+        }
         let mut levels = Vec::new();
         let mut row = leaves.to_vec();
         let mut level = 0;
@@ -37,6 +39,11 @@ impl Grown {
     /// The frontier after the append.
     pub fn frontier(&self) -> &Frontier {
         &self.new
+    }
+
+    /// Number of leaves appended.
+    pub fn added(&self) -> u64 {
+        count(self.levels.first().map_or(0, Vec::len))
     }
 
     /// The inclusion path of a leaf that was appended, in the tree after the append.
@@ -74,14 +81,6 @@ impl HashSource for &Grown {
             None => None,
         };
         held.copied().ok_or(ProofError::OutOfRange)
-    }
-}
-
-/// How many leaves were appended; never more than memory holds.
-impl Grown {
-    /// Number of leaves appended.
-    pub fn added(&self) -> u64 {
-        count(self.levels.first().map_or(0, Vec::len))
     }
 }
 

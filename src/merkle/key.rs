@@ -91,9 +91,8 @@ impl Verifier {
             return Err(BadKey::Syntax);
         }
         let mut parts = vkey.splitn(3, '+');
-        let (name, id, key) = match (parts.next(), parts.next(), parts.next()) {
-            (Some(name), Some(id), Some(key)) => (name, id, key),
-            _ => return Err(BadKey::Syntax),
+        let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(BadKey::Syntax);
         };
         if id.len() != 8 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(BadKey::Syntax);

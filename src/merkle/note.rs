@@ -157,21 +157,26 @@ impl Note {
             let Some(key) = known.iter().position(|verifier| line.is_by(verifier)) else {
                 continue;
             };
-            let Some(time) = known.get(key).and_then(|verifier| self.check(line, verifier)) else {
-                return Err(NoteError::Forged(line.name.clone()));
-            };
-            if verified.iter().all(|seen| seen.key != key) {
-                verified.push(Verified { key, time });
+            let checked = known.get(key).and_then(|verifier| self.check(key, line, verifier));
+            let seen = checked.ok_or_else(|| NoteError::Forged(line.name.clone()))?;
+            if verified.iter().all(|earlier| earlier.key != key) {
+                verified.push(seen);
             }
         }
         if verified.is_empty() { Err(NoteError::Unsigned) } else { Ok(verified) }
     }
 
-    /// `Some(time)` if the line verifies; only a witness's line has a time.
-    fn check(&self, line: &SignatureLine, verifier: &Verifier) -> Option<Option<u64>> {
+    /// The line as a checked signature of the key at this place, if it is one.
+    fn check(&self, key: usize, line: &SignatureLine, verifier: &Verifier) -> Option<Verified> {
         match verifier.key_type() {
-            KeyType::Log => verifier.accepts(self.text.as_bytes(), &line.payload).then_some(None),
-            KeyType::Witness => cosignature::verify(&self.text, line, verifier).map(Some),
+            KeyType::Log => {
+                let good = verifier.accepts(self.text.as_bytes(), &line.payload);
+                good.then_some(Verified { key, time: None })
+            }
+            KeyType::Witness => {
+                let time = cosignature::verify(&self.text, line, verifier)?;
+                Some(Verified { key, time: Some(time) })
+            }
         }
     }
 }

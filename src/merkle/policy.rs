@@ -91,13 +91,25 @@ enum Rule {
 pub struct Policy {
     keys: Vec<Verifier>,
     members: Vec<Member>,
-    quorum: Option<usize>,
+    quorum: Quorum,
+}
+
+/// What must be satisfied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Quorum {
+    /// No quorum line so far.
+    #[default]
+    Missing,
+    /// `quorum none`.
+    Nobody,
+    /// The member at this place.
+    Member(usize),
 }
 
 impl Policy {
     /// A policy of one log and no witness.
     pub fn of_log(log: Verifier) -> Self {
-        Self { keys: vec![log], members: Vec::new(), quorum: None }
+        Self { keys: vec![log], members: Vec::new(), quorum: Quorum::Nobody }
     }
 
     /// Reads a policy file.
@@ -115,10 +127,10 @@ impl Policy {
             reader.line(line).map_err(|fault| bad(at + 1, fault))?;
         }
         let Reader { keys, members, quorum } = reader;
-        match quorum {
-            Some(quorum) if keys.iter().any(is_log) => Ok(Self { keys, members, quorum }),
-            _ => Err(bad(0, PolicyFault::Quorum)),
+        if quorum == Quorum::Missing || !keys.iter().any(is_log) {
+            return Err(bad(0, PolicyFault::Quorum));
         }
+        Ok(Self { keys, members, quorum })
     }
 
     /// Checks that a trusted log signed this checkpoint of its own, and the quorum cosigned it.
@@ -162,7 +174,11 @@ impl Policy {
             };
             satisfied.push(is);
         }
-        self.quorum.is_none_or(|place| satisfied.get(place).copied().unwrap_or(false))
+        match self.quorum {
+            Quorum::Missing => false,
+            Quorum::Nobody => true,
+            Quorum::Member(place) => satisfied.get(place).copied().unwrap_or(false),
+        }
     }
 }
 
@@ -175,8 +191,7 @@ fn is_log(key: &Verifier) -> bool {
 struct Reader {
     keys: Vec<Verifier>,
     members: Vec<Member>,
-    /// `Some(None)` after `quorum none`.
-    quorum: Option<Option<usize>>,
+    quorum: Quorum,
 }
 
 impl Reader {
@@ -247,14 +262,15 @@ impl Reader {
     }
 
     fn set_quorum(&mut self, name: &[u8]) -> Result<(), PolicyFault> {
-        if self.quorum.is_some() {
+        if self.quorum != Quorum::Missing {
             return Err(PolicyFault::Quorum);
         }
         let place = self.members.iter().position(|member| member.name == name);
-        if place.is_none() && name != b"none" {
-            return Err(PolicyFault::Member);
-        }
-        self.quorum = Some(place);
+        self.quorum = match place {
+            Some(place) => Quorum::Member(place),
+            None if name == b"none" => Quorum::Nobody,
+            None => return Err(PolicyFault::Member),
+        };
         Ok(())
     }
 }
