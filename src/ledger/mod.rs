@@ -33,6 +33,15 @@ pub mod receipt;
 /// The one thread that orders all entries.
 pub mod sequencer;
 
+/// Proofs and tiles from stored rows, for any index and size.
+pub mod prove;
+
+/// Re-hash everything and say what is wrong, where.
+pub mod verify;
+
+/// A ledger in memory, with faults on demand.
+pub mod memory;
+
 pub use entry::{Entry, Facts, Kind};
 pub use item::Item;
 pub use projection::Projection;
@@ -192,4 +201,36 @@ pub trait Shelf: Archive + Send + 'static {
     /// Appends a batch in one transaction that holds the head's lock (`growth::Batch` says how).
     /// When this returns `Ok`, every entry that got an index survives the loss of power.
     fn append(&mut self, batch: Vec<Prepared<Self::Effect>>) -> Result<Appended, ShelfError>;
+}
+
+/// One stored row of `ledger_item`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredItem {
+    /// Index of the entry.
+    pub index: u64,
+    /// Place on the page, from 0.
+    pub position: u32,
+    /// The reference that the contact of the row's `contact_no` has today; `None` once the contact
+    /// is erased.
+    pub contact_ref: Option<ContactRef>,
+    /// Canonical bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// One stored row of `ledger_projection`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredProjection {
+    /// Index of the entry.
+    pub index: u64,
+    /// The columns; `None` if one of them cannot be read at all.
+    pub projection: Option<Projection>,
+}
+
+/// Read access to the rows that hang on the entries.
+pub trait Records: Archive {
+    /// The items of the entries `from..until`, ordered by index and position.
+    fn items(&mut self, from: u64, until: u64) -> Result<Vec<StoredItem>, ShelfError>;
+
+    /// The projections of the entries `from..until`, ordered by index.
+    fn projections(&mut self, from: u64, until: u64) -> Result<Vec<StoredProjection>, ShelfError>;
 }

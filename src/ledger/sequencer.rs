@@ -21,6 +21,7 @@ use crate::merkle::key::Signer;
 use crate::merkle::note::Note;
 use crate::merkle::proof::verify_inclusion;
 
+use super::prove::is_tail_sound;
 use super::receipt::Commit;
 use super::{Appended, Draft, Entry, Head, Prepared, Receipt, Refused, Shelf, ShelfError};
 
@@ -112,7 +113,8 @@ impl<E: Send + 'static> Sequencer<E> {
     /// their common name is the log's origin.
     ///
     /// # Errors
-    /// No signer, signers of different names, an unreadable head, or no thread to be had.
+    /// No signer, signers of different names, no thread to be had, or a store whose newest
+    /// entries and tiles do not lead to its head.
     pub fn start(shelf: impl Shelf<Effect = E>, signers: Vec<Signer>) -> Result<Self, ShelfError> {
         let broken = |text: &str| ShelfError::Broken(text.into());
         let origin = signers.first().map(|signer| signer.name().to_owned());
@@ -120,6 +122,9 @@ impl<E: Send + 'static> Sequencer<E> {
         let (queue, drafts) = sync_channel(QUEUE_MAX);
         let shared = Arc::new(Shared { state: AtomicU8::new(OPEN), newest: Mutex::new(None) });
         let mut desk = Desk { shelf, signers, origin, shared: Arc::clone(&shared), last: None };
+        if !is_tail_sound(&mut desk.shelf)? {
+            return Err(broken("the newest entries and tiles contradict the head"));
+        }
         let head = desk.shelf.head()?;
         desk.sign(&head).ok_or_else(|| broken("the ledger's keys have different names"))?;
         desk.last = Some(head);

@@ -1,0 +1,240 @@
+//! The auditor's walk: hash everything again and name exactly what is wrong.
+//!
+//! `tree` needs bodies, tiles and head alone, as an export offers them; `everything` also checks
+//! the rows that hang on the entries. Neither believes a stored hash that it can compute.
+
+mod receipts;
+mod records;
+mod tree;
+
+use std::fmt;
+
+use crate::merkle::checkpoint::Checkpoint;
+use crate::merkle::key::Verifier;
+use crate::merkle::note::Note;
+use crate::merkle::proof::TreeHead;
+use crate::merkle::tile::WIDTH;
+
+use super::prove::{ProveError, root_at};
+use super::{Archive, Records, ShelfError};
+
+pub use receipts::{ReceiptError, VerifiedReceipt, verify_receipt};
+
+/// Most findings that a report lists; the walk goes on and counts the rest.
+pub const FINDINGS_MAX: usize = 1000;
+
+/// Entries that are read at once: 64 tiles, some 7 MB.
+const STRIDE: u64 = 64 * 256;
+
+/// What is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// The body of this entry is missing, altered or not in canonical form.
+    Entry(u64),
+    /// Entries of this range and the head contradict each other, and no full tile can say which.
+    Edge {
+        /// First index.
+        from: u64,
+        /// Index after the last.
+        until: u64,
+    },
+    /// A stored tile differs from what the rows below it give, or is missing.
+    Tile {
+        /// Its level.
+        level: u8,
+        /// Its number.
+        n: u64,
+        /// Place of the first differing hash, or `None` if the row is missing.
+        place: Option<u16>,
+    },
+    /// The root stored beside a tile is not the root of the tile.
+    TileRoot {
+        /// Level of the tile.
+        level: u8,
+        /// Its number.
+        n: u64,
+    },
+    /// A column of the head contradicts the entries.
+    Head(&'static str),
+    /// The projection of this entry is missing, unreadable or differs from the entry.
+    Projection(u64),
+    /// The item hashes of this entry do not lead to the root in the entry.
+    ItemHashes(u64),
+    /// This item differs from its hash, or belongs to another contact.
+    Item {
+        /// Index of the entry.
+        index: u64,
+        /// Place of the item.
+        position: u32,
+    },
+    /// A checkpoint of this size is not signed by the log, or shows another root.
+    Checkpoint(u64),
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Entry(index) => write!(f, "entry {index} was altered or is missing"),
+            Self::Edge { from, until } => {
+                write!(f, "entries {from} to {} contradict the head", until.saturating_sub(1))
+            }
+            Self::Tile { level, n, place: None } => {
+                write!(f, "tile {n} of level {level} is missing")
+            }
+            Self::Tile { level, n, place: Some(place) } => {
+                write!(f, "tile {n} of level {level} was altered at hash {place}")
+            }
+            Self::TileRoot { level, n } => {
+                write!(f, "the root of tile {n} of level {level} was altered")
+            }
+            Self::Head(column) => write!(f, "the head's {column} contradicts the entries"),
+            Self::Projection(index) => write!(f, "the projection of entry {index} was altered"),
+            Self::ItemHashes(index) => write!(f, "the item hashes of entry {index} were altered"),
+            Self::Item { index, position } => {
+                write!(f, "item {position} of entry {index} was altered")
+            }
+            Self::Checkpoint(size) => {
+                write!(f, "the checkpoint of size {size} does not belong to these entries")
+            }
+        }
+    }
+}
+
+/// What to check beside the rows themselves.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// The log's public keys; checkpoints of other keys are findings.
+    pub log: Vec<Verifier>,
+    /// Checkpoints that were signed or published: their roots must be those of the ledger.
+    pub checkpoints: Vec<Note>,
+    /// Bodies and their rows below this index were pruned; a multiple of 256. Below it the stored
+    /// leaf hashes are taken, and checked against the root like all others.
+    pub from: u64,
+}
+
+/// The outcome of a walk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Size and root of the ledger as its head has them.
+    pub head: TreeHead,
+    /// Bodies that were hashed.
+    pub entries: u64,
+    /// What is wrong; empty if all is well. At most `FINDINGS_MAX`.
+    pub findings: Vec<Finding>,
+    /// Findings that are not listed.
+    pub more: u64,
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    fn add(&mut self, finding: Finding) {
+        if self.findings.contains(&finding) {
+            return;
+        }
+        if self.findings.len() < FINDINGS_MAX {
+            self.findings.push(finding);
+        } else {
+            self.more = self.more.saturating_add(1);
+        }
+    }
+}
+
+/// Checks bodies, tiles, head and checkpoints. `progress` hears how many entries are done.
+///
+/// # Errors
+/// The store could not be read at all.
+pub fn tree<A: Archive>(
+    archive: &mut A,
+    plan: &Plan,
+    progress: impl FnMut(u64),
+) -> Result<Report, ShelfError> {
+    walk(archive, plan, progress, |_, _, _, _| Ok(()))
+}
+
+/// Checks all that `tree` checks, and items, projections and the head's other columns.
+///
+/// # Errors
+/// The store could not be read at all.
+pub fn everything<R: Records>(
+    records: &mut R,
+    plan: &Plan,
+    progress: impl FnMut(u64),
+) -> Result<Report, ShelfError> {
+    let mut seen = records::Seen::default();
+    let mut report = walk(records, plan, progress, |records, from, bodies, report| {
+        records::check(records, from, bodies, &mut seen, report)
+    })?;
+    if plan.from == 0 {
+        seen.compare(&records.head()?, &mut report);
+    }
+    Ok(report)
+}
+
+/// Reads the ledger in strides; every stride goes through the tree and then through `also`.
+fn walk<A: Archive>(
+    archive: &mut A,
+    plan: &Plan,
+    mut progress: impl FnMut(u64),
+    mut also: impl FnMut(&mut A, u64, &[Vec<u8>], &mut Report) -> Result<(), ShelfError>,
+) -> Result<Report, ShelfError> {
+    let head = archive.head()?;
+    let tree_head = TreeHead { size: head.size(), root: head.frontier.root() };
+    let mut report = Report { head: tree_head, entries: 0, findings: Vec::new(), more: 0 };
+    let mut climb = tree::Climb::default();
+    let pruned = (plan.from - plan.from % u64::from(WIDTH)).min(head.size());
+    let mut from = 0;
+    while from < head.size() {
+        let end = if from < pruned { pruned } else { head.size() };
+        let until = (from + STRIDE).min(end);
+        if from < pruned {
+            climb.stored(archive, (from, until), &mut report)?;
+        } else {
+            let bodies = archive.bodies(from, until)?;
+            if bodies.is_empty() {
+                // Nothing at all where entries should be: the head counts what is not there.
+                report.add(Finding::Head("size"));
+                return Ok(report);
+            }
+            climb.bodies(archive, (from, until), &bodies, &mut report)?;
+            also(archive, from, &bodies, &mut report)?;
+            report.entries += until - from;
+        }
+        from = until;
+        progress(until);
+    }
+    if !archive.bodies(head.size(), head.size().saturating_add(1))?.is_empty() {
+        report.add(Finding::Head("size"));
+    }
+    climb.compare(&head.frontier, &mut report);
+    check_checkpoints(archive, plan, &mut report)?;
+    Ok(report)
+}
+
+fn check_checkpoints<A: Archive>(
+    archive: &mut A,
+    plan: &Plan,
+    report: &mut Report,
+) -> Result<(), ShelfError> {
+    for note in &plan.checkpoints {
+        let checkpoint = Checkpoint::parse(note.text()).ok();
+        let size = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size);
+        let signed = note.verify(&plan.log).is_ok_and(|signatures| {
+            signatures.iter().filter_map(|seen| plan.log.get(seen.key)).any(|key| {
+                checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.origin == key.name())
+            })
+        });
+        let root = match root_at(archive, size) {
+            Ok(root) => Some(root),
+            Err(ProveError::Shelf(error)) => return Err(error),
+            Err(ProveError::Beyond | ProveError::Missing { .. }) => None,
+        };
+        if !signed || root.is_none() || checkpoint.map(|checkpoint| checkpoint.root) != root {
+            report.add(Finding::Checkpoint(size));
+        }
+    }
+    Ok(())
+}
