@@ -1,1 +1,195 @@
-//! The audit ledger: what an entry says, who appends it, what a receipt proves.
+//! The audit ledger: entries, their one order, and the receipts that let plaintext be opened.
+//!
+//! A `Draft` becomes a `Prepared` outside the lock, gets its index inside the one transaction of
+//! `Shelf::append`, and comes back as a `Receipt` once that transaction is durable. Nothing is
+//! released before. The byte formats are normative: `docs/ledger-format.md`.
+
+use std::error::Error;
+
+use crate::id::{ContactNo, ContactRef};
+use crate::merkle::Hash;
+use crate::merkle::tile::Tile;
+use crate::merkle::tree::Frontier;
+
+mod canonical;
+
+mod kind;
+
+/// One contact below an entry.
+pub mod item;
+
+/// What happened, as canonical bytes.
+pub mod entry;
+
+/// An entry as columns.
+pub mod projection;
+
+/// How a batch of admitted entries changes the tree.
+pub mod growth;
+
+/// Proof that an entry is durable: the key to plaintext.
+pub mod receipt;
+
+/// The one thread that orders all entries.
+pub mod sequencer;
+
+pub use entry::{Entry, Facts, Kind};
+pub use item::Item;
+pub use projection::Projection;
+pub use receipt::Receipt;
+pub use sequencer::{Sequencer, SequencerError};
+
+/// An entry to append, with the change of state that it records.
+pub struct Draft<E> {
+    /// What is to be recorded.
+    pub entry: Entry,
+    /// Key of the entry's `resp`, kept until erasure and given to the partner.
+    pub response_salt: Option<[u8; 16]>,
+    /// Size of the ledger in the snapshot from which this was decided. The draft is refused as
+    /// stale if a restricting entry landed at or after it.
+    pub decided_at: Option<u64>,
+    /// The change of state that commits together with the entry, or not at all.
+    pub effect: Option<E>,
+}
+
+impl<E> Draft<E> {
+    /// A draft that depends on no snapshot and changes nothing but the ledger.
+    pub fn new(entry: Entry) -> Self {
+        Self { entry, response_salt: None, decided_at: None, effect: None }
+    }
+}
+
+/// The answer to one draft that was not appended. Other drafts of the batch are untouched.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// What may be released was narrowed after the decision: read and decide again.
+    #[error("decided on a state of the ledger that has been narrowed since")]
+    Stale,
+    /// The effect contradicts the present state.
+    #[error("contradicts the present state: {0}")]
+    Conflict(String),
+    /// The effect can never be carried out.
+    #[error("cannot be carried out: {0}")]
+    Invalid(String),
+}
+
+/// A source of an error, kept for the log.
+pub type Cause = Box<dyn Error + Send + Sync>;
+
+/// Why a shelf could not work.
+#[derive(Debug, thiserror::Error)]
+pub enum ShelfError {
+    /// Try again: locked, disk full, read-only, connection lost. After a lost connection a batch
+    /// may have been committed all the same; whoever tries again must be idempotent.
+    #[error("the ledger's store is busy")]
+    Busy(#[source] Cause),
+    /// An I/O error or contradictory data. Nothing may be written any more: after one failed
+    /// flush the next commit can succeed as if nothing had happened.
+    #[error("the ledger's store is broken")]
+    Broken(#[source] Cause),
+}
+
+/// The head row: all that is needed to append.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Head {
+    /// The right edge of the tree; knows size and root.
+    pub frontier: Frontier,
+    /// Index of the newest restricting entry.
+    pub last_restricting: Option<u64>,
+    /// Number of declared breaks (`restore` entries).
+    pub epoch: u32,
+}
+
+impl Head {
+    /// Number of entries.
+    pub fn size(&self) -> u64 {
+        self.frontier.size()
+    }
+}
+
+/// One row of `ledger_item`, still without index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemRow {
+    /// The contact's number; `None` if the effect of this draft creates the contact.
+    pub contact_no: Option<ContactNo>,
+    /// The contact's reference, by which the number is then found.
+    pub contact_ref: ContactRef,
+    /// Canonical bytes of the item.
+    pub bytes: Vec<u8>,
+}
+
+/// A draft hashed and laid out as rows, ready for the transaction.
+pub struct Prepared<E> {
+    /// The entry's bytes, for `ledger_entry`.
+    pub body: Vec<u8>,
+    /// Its leaf hash.
+    pub leaf: Hash,
+    /// Rows for `ledger_item`; the position of each is its place here.
+    pub items: Vec<ItemRow>,
+    /// Row for `ledger_projection`.
+    pub projection: Projection,
+    /// As in `Draft`.
+    pub decided_at: Option<u64>,
+    /// As in `Draft`; the shelf takes it and runs it in a savepoint of its own.
+    pub effect: Option<E>,
+}
+
+impl<E> From<Draft<E>> for Prepared<E> {
+    fn from(draft: Draft<E>) -> Self {
+        let entry = &draft.entry;
+        let row = |item: &Item| ItemRow {
+            contact_no: item.contact_no,
+            contact_ref: item.contact_ref,
+            bytes: item.bytes(),
+        };
+        Self {
+            body: entry.bytes().to_vec(),
+            leaf: entry.leaf(),
+            items: entry.items().iter().map(row).collect(),
+            projection: Projection {
+                response_salt: draft.response_salt,
+                item_hashes: entry.item_hashes().to_vec(),
+                ..Projection::of(entry.facts())
+            },
+            decided_at: draft.decided_at,
+            effect: draft.effect,
+        }
+    }
+}
+
+/// What one transaction did.
+#[derive(Debug)]
+pub struct Appended {
+    /// The head that was locked.
+    pub before: Head,
+    /// The head that was committed.
+    pub after: Head,
+    /// For each draft of the batch, in its order: the index it got, or why it was refused.
+    pub outcomes: Vec<Result<u64, Refused>>,
+}
+
+/// Read access to the rows that make the tree.
+pub trait Archive {
+    /// The head as committed.
+    fn head(&mut self) -> Result<Head, ShelfError>;
+
+    /// The bodies of the entries `from..until`, in order; fewer if they do not exist.
+    fn bodies(&mut self, from: u64, until: u64) -> Result<Vec<Vec<u8>>, ShelfError>;
+
+    /// Full tile `n` of a level, from its stored hashes.
+    fn tile(&mut self, level: u8, n: u64) -> Result<Option<Tile>, ShelfError>;
+
+    /// The stored roots of the full tiles `from..until` of a level, in order; fewer if they do
+    /// not exist.
+    fn tile_roots(&mut self, level: u8, from: u64, until: u64) -> Result<Vec<Hash>, ShelfError>;
+}
+
+/// Where the ledger is kept, seen by its only writer.
+pub trait Shelf: Archive + Send + 'static {
+    /// A change of state that commits together with an entry.
+    type Effect: Send + 'static;
+
+    /// Appends a batch in one transaction that holds the head's lock (`growth::Batch` says how).
+    /// When this returns `Ok`, every entry that got an index survives the loss of power.
+    fn append(&mut self, batch: Vec<Prepared<Self::Effect>>) -> Result<Appended, ShelfError>;
+}

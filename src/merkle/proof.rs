@@ -1,0 +1,437 @@
+//! Proofs that an entry is in the tree, and that one tree is the beginning of another.
+//!
+//! Verification is that of RFC 9162 §2.1.3.2 and §2.1.4.2; the order of checks is normative.
+
+use super::hash::Hash;
+use super::text::count;
+
+/// Why a proof is no proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProofError {
+    /// The index is not below the size, or the older size is above the newer.
+    #[error("the position lies outside the tree")]
+    OutOfRange,
+    /// The path has too few or too many hashes.
+    #[error("the path has the wrong length")]
+    WrongLength,
+    /// The path leads to another root.
+    #[error("the path leads to another root")]
+    WrongRoot,
+}
+
+/// Hashes of complete subtrees, from wherever they are kept.
+pub trait HashSource {
+    /// Why a hash could not be given.
+    type Error;
+
+    /// The hash over the 2^`level` leaves that begin at `index` · 2^`level`.
+    /// It is asked only for subtrees that are complete.
+    fn hash(&mut self, level: u8, index: u64) -> Result<Hash, Self::Error>;
+}
+
+/// Checks that `leaf` stands at `index` in the tree of `size` leaves and this root.
+///
+/// # Errors
+/// The position is outside, or the path is too short, too long or leads elsewhere.
+pub fn verify_inclusion(
+    leaf: &Hash,
+    index: u64,
+    size: u64,
+    path: &[Hash],
+    root: &Hash,
+) -> Result<(), ProofError> {
+    if implied_root(leaf, index, size, path)? == *root {
+        Ok(())
+    } else {
+        Err(ProofError::WrongRoot)
+    }
+}
+
+/// The root to which an inclusion path leads.
+///
+/// # Errors
+/// The position is outside, or the path has the wrong length.
+pub fn implied_root(leaf: &Hash, index: u64, size: u64, path: &[Hash]) -> Result<Hash, ProofError> {
+    let Some(mut last) = size.checked_sub(1).filter(|last| index <= *last) else {
+        return Err(ProofError::OutOfRange);
+    };
+    let mut place = index;
+    let mut root = *leaf;
+    for step in path {
+        if last == 0 {
+            return Err(ProofError::WrongLength);
+        }
+        if place & 1 == 1 || place == last {
+            root = Hash::node(step, &root);
+            skip_to_odd(&mut place, &mut last);
+        } else {
+            root = Hash::node(&root, step);
+        }
+        place >>= 1;
+        last >>= 1;
+    }
+    if last == 0 { Ok(root) } else { Err(ProofError::WrongLength) }
+}
+
+/// On the right edge a node without sibling moves up unchanged: skip those levels.
+fn skip_to_odd(place: &mut u64, last: &mut u64) {
+    while *place & 1 == 0 && *place != 0 {
+        *place >>= 1;
+        *last >>= 1;
+    }
+}
+
+/// One tree head: how many leaves, and their root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TreeHead {
+    /// Number of leaves.
+    pub size: u64,
+    /// Root over them.
+    pub root: Hash,
+}
+
+/// Checks that `new` begins with all of `old`.
+///
+/// # Errors
+/// `old` is larger, or the path is too short, too long or leads elsewhere.
+pub fn verify_consistency(old: &TreeHead, new: &TreeHead, path: &[Hash]) -> Result<(), ProofError> {
+    if old.size > new.size {
+        return Err(ProofError::OutOfRange);
+    }
+    if old.size == new.size || old.size == 0 {
+        let roots_agree = old.size != new.size || old.root == new.root;
+        return match (path.is_empty(), roots_agree) {
+            (false, _) => Err(ProofError::WrongLength),
+            (true, false) => Err(ProofError::WrongRoot),
+            (true, true) => Ok(()),
+        };
+    }
+    if path.is_empty() {
+        return Err(ProofError::WrongLength);
+    }
+    let (old_root, new_root) = implied_roots(old, new.size, path)?;
+    if old_root == old.root && new_root == new.root { Ok(()) } else { Err(ProofError::WrongRoot) }
+}
+
+/// The two roots to which a consistency path leads, for 0 < old size < new size.
+fn implied_roots(old: &TreeHead, new_size: u64, path: &[Hash]) -> Result<(Hash, Hash), ProofError> {
+    // The root of a complete old tree is a node of the new one; RFC 9162 leaves it out of the path.
+    let implied = old.size.is_power_of_two().then_some(&old.root);
+    let mut steps = implied.into_iter().chain(path);
+    let mut place = old.size - 1;
+    let mut last = new_size - 1;
+    while place & 1 == 1 {
+        place >>= 1;
+        last >>= 1;
+    }
+    let first = *steps.next().ok_or(ProofError::WrongLength)?;
+    let (mut old_root, mut new_root) = (first, first);
+    for step in steps {
+        if last == 0 {
+            return Err(ProofError::WrongLength);
+        }
+        if place & 1 == 1 || place == last {
+            old_root = Hash::node(step, &old_root);
+            new_root = Hash::node(step, &new_root);
+            skip_to_odd(&mut place, &mut last);
+        } else {
+            new_root = Hash::node(&new_root, step);
+        }
+        place >>= 1;
+        last >>= 1;
+    }
+    if last == 0 { Ok((old_root, new_root)) } else { Err(ProofError::WrongLength) }
+}
+
+/// The path from leaf `index` to the root of the tree of `size` leaves; leaf's sibling first.
+/// Empty if the index is outside (which no verifier then accepts).
+///
+/// # Errors
+/// The source could not give a hash.
+pub fn inclusion<S: HashSource>(
+    source: &mut S,
+    index: u64,
+    size: u64,
+) -> Result<Vec<Hash>, S::Error> {
+    let mut path = Vec::new();
+    let (mut from, mut until) = (0, size);
+    while index < size && until - from > 1 {
+        let middle = from + largest_power_below(until - from);
+        if index < middle {
+            path.push(range_root(source, middle, until)?);
+            until = middle;
+        } else {
+            path.push(range_root(source, from, middle)?);
+            from = middle;
+        }
+    }
+    path.reverse();
+    Ok(path)
+}
+
+/// The path that leads from the tree of `old` leaves to that of `new`. Empty if there is nothing
+/// to show (`old` is 0 or equals `new`) or nothing that could be shown (`old` is above `new`).
+///
+/// # Errors
+/// The source could not give a hash.
+pub fn consistency<S: HashSource>(
+    source: &mut S,
+    old: u64,
+    new: u64,
+) -> Result<Vec<Hash>, S::Error> {
+    let mut path = Vec::new();
+    let (mut from, mut until) = (0, new);
+    if old == 0 || old > new {
+        return Ok(path);
+    }
+    while old != until {
+        let middle = from + largest_power_below(until - from);
+        if old <= middle {
+            path.push(range_root(source, middle, until)?);
+            until = middle;
+        } else {
+            path.push(range_root(source, from, middle)?);
+            from = middle;
+        }
+    }
+    // A node that is the whole old tree is known to the reader already.
+    if from > 0 {
+        path.push(range_root(source, from, until)?);
+    }
+    path.reverse();
+    Ok(path)
+}
+
+/// The root of the first `size` leaves.
+///
+/// # Errors
+/// The source could not give a hash.
+pub fn root<S: HashSource>(source: &mut S, size: u64) -> Result<Hash, S::Error> {
+    if size == 0 { Ok(Hash::of_nothing()) } else { range_root(source, 0, size) }
+}
+
+/// The root over the leaves `from..until`, where `from` is a multiple of a power of two not below
+/// their number: as every subtree of the definition is.
+fn range_root<S: HashSource>(source: &mut S, from: u64, until: u64) -> Result<Hash, S::Error> {
+    let mut end = until;
+    let mut root: Option<Hash> = None;
+    while end > from {
+        // The rightmost complete subtree is the lowest set bit of the number of leaves.
+        let level = (end - from).trailing_zeros();
+        let width = 1 << level;
+        let left = source.hash(u8::try_from(level).unwrap_or(u8::MAX), (end - width) >> level)?;
+        root = Some(root.map_or(left, |right| Hash::node(&left, &right)));
+        end -= width;
+    }
+    Ok(root.unwrap_or_else(Hash::of_nothing))
+}
+
+/// The largest power of two below `n`, for n > 1 (RFC 6962 §2.1).
+fn largest_power_below(n: u64) -> u64 {
+    1 << (n - 1).ilog2()
+}
+
+/// Leaf hashes in memory: small trees, such as the items below one entry.
+impl HashSource for &[Hash] {
+    type Error = ProofError;
+
+    fn hash(&mut self, level: u8, index: u64) -> Result<Hash, ProofError> {
+        let width = 1_u64.checked_shl(u32::from(level)).ok_or(ProofError::OutOfRange)?;
+        let from = index.checked_mul(width).ok_or(ProofError::OutOfRange)?;
+        let until = from.checked_add(width).filter(|end| *end <= count(self.len()));
+        let from = usize::try_from(from).map_err(|_| ProofError::OutOfRange)?;
+        let until = usize::try_from(until.ok_or(ProofError::OutOfRange)?);
+        let range = self.get(from..until.map_err(|_| ProofError::OutOfRange)?);
+        Ok(super::tree::root_of(range.ok_or(ProofError::OutOfRange)?))
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "tests fail loudly"
+)]
+mod tests {
+    use super::super::tree::tests::{defined, leaves, reference_leaves};
+    use super::*;
+
+    const A: &str = "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7";
+    const B: &str = "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e";
+    const C: &str = "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4";
+    const D: &str = "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b";
+    const E: &str = "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0";
+    const F: &str = "0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a";
+    const R4: &str = "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7";
+
+    fn hex(path: &[Hash]) -> Vec<String> {
+        path.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_reference_tree_has_its_known_paths() {
+        let leaves = reference_leaves();
+        let mut tree = leaves.as_slice();
+        assert_eq!(hex(&inclusion(&mut tree, 0, 8).unwrap()), [A, B, C]);
+        assert_eq!(hex(&inclusion(&mut tree, 5, 8).unwrap()), [D, E, R4]);
+        assert_eq!(hex(&consistency(&mut tree, 1, 8).unwrap()), [A, B, C]);
+        assert_eq!(hex(&consistency(&mut tree, 6, 8).unwrap()), [F, E, R4]);
+        assert_eq!(hex(&consistency(&mut tree, 2, 5).unwrap()), [B, D]);
+        assert_eq!(root(&mut tree, 8).unwrap(), defined(&leaves));
+    }
+
+    /// PATH(m, D[n]) of RFC 6962 §2.1.1, as written there.
+    fn defined_path(m: usize, leaves: &[Hash]) -> Vec<Hash> {
+        if leaves.len() < 2 {
+            return Vec::new();
+        }
+        let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
+        let (mut path, sibling) = if m < left.len() {
+            (defined_path(m, left), right)
+        } else {
+            (defined_path(m - left.len(), right), left)
+        };
+        path.push(defined(sibling));
+        path
+    }
+
+    /// SUBPROOF(m, D[n], b) of RFC 6962 §2.1.2, as written there.
+    fn defined_subproof(m: usize, leaves: &[Hash], whole: bool) -> Vec<Hash> {
+        if m == leaves.len() {
+            return if whole { Vec::new() } else { vec![defined(leaves)] };
+        }
+        let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
+        let (mut path, sibling) = if m <= left.len() {
+            (defined_subproof(m, left, whole), right)
+        } else {
+            (defined_subproof(m - left.len(), right, false), left)
+        };
+        path.push(defined(sibling));
+        path
+    }
+
+    #[test]
+    fn inclusion_agrees_with_the_definition() {
+        let all = leaves(1025);
+        for size in 0..=1025_usize {
+            let mut tree = &all[..size];
+            let root = super::super::tree::root_of(tree);
+            // Every index of small trees; the edges and a stride of large ones.
+            let step = if size <= 130 { 1 } else { 61 };
+            for index in (0..size).step_by(step).chain(size.checked_sub(1)) {
+                let path = inclusion(&mut tree, count(index), count(size)).unwrap();
+                let inner = (count(index) ^ (count(size) - 1)).checked_ilog2().map_or(0, |b| b + 1);
+                let expected = inner + (count(index) >> inner).count_ones();
+                assert_eq!(count(path.len()), u64::from(expected));
+                if size <= 130 {
+                    assert_eq!(path, defined_path(index, tree));
+                }
+                verify_inclusion(&all[index], count(index), count(size), &path, &root).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn consistency_agrees_with_the_definition() {
+        let all = leaves(130);
+        let roots: Vec<Hash> = (0..=130).map(|n| defined(&all[..n])).collect();
+        let head = |n: u64| TreeHead { size: n, root: roots[n as usize] };
+        for new in 0..=130_u64 {
+            for old in 0..=130_u64 {
+                let path = consistency(&mut all.as_slice(), old, new).unwrap();
+                if old > new {
+                    assert_eq!(
+                        verify_consistency(&head(old), &head(new), &path),
+                        Err(ProofError::OutOfRange)
+                    );
+                    continue;
+                }
+                if old > 0 {
+                    assert_eq!(path, defined_subproof(old as usize, &all[..new as usize], true));
+                }
+                verify_consistency(&head(old), &head(new), &path).unwrap();
+            }
+        }
+    }
+
+    /// Every way in which a path can be spoiled.
+    fn mutations(path: &[Hash]) -> Vec<Vec<Hash>> {
+        let stray = Hash::leaf(b"stray");
+        let mut spoiled = vec![[path, &[stray]].concat(), [&[stray], path].concat()];
+        for place in 0..path.len() {
+            for bit in [0_usize, 7, 100, 255] {
+                let mut flipped = path.to_vec();
+                flipped[place].0[bit / 8] ^= 1 << (bit % 8);
+                spoiled.push(flipped);
+            }
+            let mut removed = path.to_vec();
+            removed.remove(place);
+            spoiled.push(removed);
+            let mut inserted = path.to_vec();
+            inserted.insert(place, stray);
+            spoiled.push(inserted);
+            let mut doubled = path.to_vec();
+            doubled.insert(place, path[place]);
+            spoiled.push(doubled);
+            spoiled.push(path[..place].to_vec());
+        }
+        spoiled
+    }
+
+    #[test]
+    fn a_spoiled_inclusion_proof_is_refused() {
+        let all = leaves(70);
+        for size in 1..=70_u64 {
+            let mut tree = &all[..size as usize];
+            let root = defined(tree);
+            for index in 0..size {
+                let path = inclusion(&mut tree, index, size).unwrap();
+                let leaf = all[index as usize];
+                for bad in mutations(&path) {
+                    assert!(verify_inclusion(&leaf, index, size, &bad, &root).is_err());
+                }
+                let check = |i, n, r: &Hash| verify_inclusion(&leaf, i, n, &path, r);
+                assert!(check(index + 1, size, &root).is_err());
+                assert!(check(index.wrapping_sub(1), size, &root).is_err());
+                assert!(check(index ^ 2, size, &root).is_err());
+                assert!(check(index, size * 2, &root).is_err());
+                assert!(check(index, 0, &root).is_err());
+                assert!(check(index, u64::MAX, &root).is_err());
+                assert!(check(index, size, &Hash::of_nothing()).is_err());
+                let other = Hash::leaf(b"other");
+                assert!(verify_inclusion(&other, index, size, &path, &root).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn a_spoiled_consistency_proof_is_refused() {
+        let all = leaves(40);
+        let head = |n: u64| TreeHead { size: n, root: defined(&all[..n as usize]) };
+        for new in 1..=40_u64 {
+            for old in 1..new {
+                let path = consistency(&mut all.as_slice(), old, new).unwrap();
+                for bad in mutations(&path) {
+                    assert!(verify_consistency(&head(old), &head(new), &bad).is_err());
+                }
+                let at = |head: TreeHead, size| TreeHead { size, ..head };
+                let (o, n) = (head(old), head(new));
+                assert!(verify_consistency(&at(o, old + 1), &n, &path).is_err());
+                assert!(verify_consistency(&at(o, old - 1), &n, &path).is_err());
+                assert!(verify_consistency(&o, &at(n, new * 2), &path).is_err());
+                assert!(verify_consistency(&n, &o, &path).is_err());
+                let empty = TreeHead { size: old, root: Hash::of_nothing() };
+                assert!(verify_consistency(&empty, &n, &path).is_err());
+                assert!(
+                    verify_consistency(&o, &TreeHead { root: empty.root, ..n }, &path).is_err()
+                );
+            }
+        }
+        assert!(verify_consistency(&head(0), &head(5), &[]).is_ok());
+        assert!(verify_consistency(&head(0), &head(5), &all[..1]).is_err());
+        assert!(verify_consistency(&head(5), &head(5), &all[..1]).is_err());
+        assert!(verify_consistency(&head(5), &TreeHead { size: 5, ..head(4) }, &[]).is_err());
+    }
+}
