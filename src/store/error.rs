@@ -42,13 +42,15 @@ pub enum EffectError {
 }
 
 /// Texts by which the databases say that trying again may help.
-const BUSY: [&str; 16] = [
+const BUSY: [&str; 18] = [
     "database is locked",
     "database table is locked",
     "database or disk is full",
     "readonly database",
     "unable to open database file",
     "lock timeout",
+    "canceling statement",
+    "out of memory",
     "deadlock detected",
     "terminating connection",
     "the database system is",
@@ -89,6 +91,11 @@ impl From<Diesel> for StoreError {
     }
 }
 
+/// A stored value that this program did not write, named by its column.
+pub(super) fn read<T>(value: Option<T>, column: &'static str) -> Result<T, StoreError> {
+    value.ok_or_else(|| StoreError::Row(column.to_owned()))
+}
+
 impl From<Diesel> for EffectError {
     fn from(error: Diesel) -> Self {
         Self::from_store(StoreError::from(error))
@@ -101,6 +108,35 @@ impl EffectError {
         match error {
             StoreError::Conflict(what) => Self::Conflict(what),
             other => Self::Store(other),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::panic, reason = "tests fail loudly")]
+mod tests {
+    use super::*;
+
+    fn of(message: &str) -> StoreError {
+        Diesel::DatabaseError(DatabaseErrorKind::Unknown, Box::new(message.to_owned())).into()
+    }
+
+    #[test]
+    fn what_may_pass_is_busy_and_what_may_not_is_broken() {
+        for message in [
+            "database is locked",
+            "database or disk is full",
+            "attempt to write a readonly database",
+            "canceling statement due to lock timeout",
+            "terminating connection due to administrator command",
+            "could not extend file \"base/5/1\": No space left on device",
+        ] {
+            assert!(matches!(of(message), StoreError::Busy(_)), "{message}");
+        }
+        for message in
+            ["disk I/O error", "database disk image is malformed", "file is not a database"]
+        {
+            assert!(matches!(of(message), StoreError::Broken(_)), "{message}");
         }
     }
 }

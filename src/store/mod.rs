@@ -7,12 +7,45 @@
 
 mod checkpointer;
 mod connection;
+mod dialect;
+mod effect;
 mod error;
 mod migrate;
 mod pool;
+mod schema;
 mod statement;
 mod tx;
 mod url;
+
+/// Who received whose data; what happened.
+pub mod audit_rows;
+
+/// A person's yes and no.
+pub mod choice_rows;
+
+/// Contacts and their sealed fields.
+pub mod contact_rows;
+
+/// Erasure, and keys wrapped anew.
+pub mod erasure_rows;
+
+/// Answers to idempotency keys.
+pub mod idempotency_rows;
+
+/// The key ring.
+pub mod key_rows;
+
+/// The ledger's own rows, and its shelf.
+pub mod ledger_rows;
+
+/// Partners, certificates, grants.
+pub mod partner_rows;
+
+/// Policy versions.
+pub mod policy_rows;
+
+/// The hot path of a release.
+pub mod release_rows;
 
 #[cfg(test)]
 mod tests;
@@ -20,7 +53,9 @@ mod tests;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
+pub use effect::Effect;
 pub use error::{EffectError, StoreError};
+pub use ledger_rows::SqlShelf;
 pub use migrate::{SchemaState, migrate, revert, schema_state};
 pub use tx::{ReadTx, WriteTx};
 pub use url::{BadUrl, Url};
@@ -75,6 +110,24 @@ impl Store {
     /// Where the database is.
     pub fn url(&self) -> &Url {
         &self.inner.url
+    }
+
+    /// The writer's side, for the sequencer: a connection of its own, opened when first used.
+    pub fn shelf(&self) -> SqlShelf {
+        SqlShelf::new(self.inner.url.clone())
+    }
+
+    /// Runs `work` in a write transaction before the first entry exists: a new installation needs
+    /// its keys and its log's name before the ledger can record anything. From then on every
+    /// change is the effect of an entry.
+    ///
+    /// # Errors
+    /// `Conflict` when the ledger holds an entry; else what `work` answers.
+    pub fn found<F>(&self, work: F) -> Result<(), EffectError>
+    where
+        F: FnOnce(&mut WriteTx) -> Result<(), EffectError> + Send,
+    {
+        self.shelf().found(work)
     }
 
     /// Runs `read` on a reader thread inside one snapshot: everything it sees is of one moment.

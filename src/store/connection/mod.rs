@@ -87,11 +87,6 @@ pub(super) fn assert_durable(connection: &mut AnyConnection) -> Result<(), Store
     }
 }
 
-/// Whether the connection can no longer be used and must be opened anew.
-pub(super) fn is_lost(connection: &mut AnyConnection) -> bool {
-    connection.batch_execute("SELECT 1").is_err()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests fail loudly")]
 mod tests {
