@@ -146,8 +146,7 @@ impl Settings {
     }
 
     fn check(&self, path: &str) -> Result<(), ConfigError> {
-        let wrong =
-            |key, says| Err(ConfigError::Value { path: path.to_owned(), key, says });
+        let wrong = |key, says| Err(ConfigError::Value { path: path.to_owned(), key, says });
         if !(1..=64).contains(&self.store.readers) {
             return wrong("store.readers", "must be between 1 and 64");
         }
@@ -157,9 +156,10 @@ impl Settings {
         if !self.doors.ops.ip().is_loopback() {
             return wrong("doors.ops", "must be a loopback address: the ops door is plain");
         }
-        for (key, url) in
-            [("doors.partner_url", &self.doors.partner_url), ("doors.public_url", &self.doors.public_url)]
-        {
+        for (key, url) in [
+            ("doors.partner_url", &self.doors.partner_url),
+            ("doors.public_url", &self.doors.public_url),
+        ] {
             if !url.starts_with("https://") || url.ends_with('/') {
                 return wrong(key, "must begin with https:// and have no slash at its end");
             }

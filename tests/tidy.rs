@@ -15,7 +15,14 @@ const EDGES: &[(&str, &[&str])] = &[
     ("flows", &["store", "vault", "ledger", "domain", "ground"]),
     (
         "store",
-        &["vault::sealed", "vault::blind_index::BlindIndex", "ledger", "domain", "merkle", "ground"],
+        &[
+            "vault::sealed",
+            "vault::blind_index::BlindIndex",
+            "ledger",
+            "domain",
+            "merkle",
+            "ground",
+        ],
     ),
     ("vault", &["ledger::Receipt", "domain", "ground"]),
     ("ledger", &["merkle", "domain", "ground"]),
@@ -171,7 +178,11 @@ fn homes(found: &[Source]) -> Vec<String> {
                     before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':')
                 });
                 if named && !places.iter().any(|place| inner.starts_with(place)) {
-                    complaints.push(format!("{}:{}: {name} is not at home here", source.path, at + 1));
+                    complaints.push(format!(
+                        "{}:{}: {name} is not at home here",
+                        source.path,
+                        at + 1
+                    ));
                 }
             }
         }
@@ -190,9 +201,17 @@ fn sizes(found: &[Source]) -> Vec<String> {
         for (at, line) in lines.iter().enumerate() {
             let indent = line.len() - line.trim_start().len();
             let head = line.trim_start();
-            let begins = ["fn ", "pub fn ", "pub(super) fn ", "pub(crate) fn ", "async fn ", "pub async fn ", "pub(super) async fn "]
-                .iter()
-                .any(|start| head.starts_with(start));
+            let begins = [
+                "fn ",
+                "pub fn ",
+                "pub(super) fn ",
+                "pub(crate) fn ",
+                "async fn ",
+                "pub async fn ",
+                "pub(super) async fn ",
+            ]
+            .iter()
+            .any(|start| head.starts_with(start));
             if begins && open.is_none() {
                 open = Some((at, indent));
             }
@@ -202,7 +221,11 @@ fn sizes(found: &[Source]) -> Vec<String> {
             {
                 if at + 1 - start > 70 {
                     let length = at + 1 - start;
-                    complaints.push(format!("{}:{}: function of {length} lines", source.path, start + 1));
+                    complaints.push(format!(
+                        "{}:{}: function of {length} lines",
+                        source.path,
+                        start + 1
+                    ));
                 }
                 open = None;
             }
@@ -396,7 +419,8 @@ mod can_complain {
             (database.to_owned(), "0001_a".to_owned(), file.to_owned(), text.to_owned())
         };
         assert_eq!(twins(&[row("sqlite", "up.sql", "SELECT 1;")]).len(), 1);
-        let empty = [row("sqlite", "down.sql", "-- later\n"), row("postgres", "down.sql", "SELECT 1;")];
+        let empty =
+            [row("sqlite", "down.sql", "-- later\n"), row("postgres", "down.sql", "SELECT 1;")];
         assert_eq!(twins(&empty).len(), 1);
     }
 

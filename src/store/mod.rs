@@ -1,1 +1,173 @@
 //! Read and write transactions on either database; the only room that knows SQL.
+//!
+//! [`Store::read`] runs a closure inside one snapshot on a reader thread. There is one way to
+//! write: an entry of the ledger, whose [`Effect`] commits with it or not at all ([`SqlShelf`]).
+//! The row functions stand in the `*_rows` files; what the two databases say differently stands
+//! in `dialect`.
+
+mod checkpointer;
+mod connection;
+mod dialect;
+mod effect;
+mod error;
+mod migrate;
+mod pool;
+mod schema;
+mod statement;
+mod tx;
+mod url;
+
+/// Who received whose data; what happened.
+pub mod audit_rows;
+
+/// A person's yes and no.
+pub mod choice_rows;
+
+/// Contacts and their sealed fields.
+pub mod contact_rows;
+
+/// Erasure, and keys wrapped anew.
+pub mod erasure_rows;
+
+/// Answers to idempotency keys.
+pub mod idempotency_rows;
+
+/// The key ring.
+pub mod key_rows;
+
+/// The ledger's own rows, and its shelf.
+pub mod ledger_rows;
+
+/// Partners, certificates, grants.
+pub mod partner_rows;
+
+/// Policy versions.
+pub mod policy_rows;
+
+/// The hot path of a release.
+pub mod release_rows;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+
+pub use effect::Effect;
+pub use error::{EffectError, StoreError};
+pub use ledger_rows::SqlShelf;
+pub use migrate::{SchemaState, migrate, revert, schema_state};
+pub use tx::{ReadTx, WriteTx};
+pub use url::{BadUrl, Url};
+
+use checkpointer::Checkpointer;
+use connection::Use;
+use pool::Pool;
+
+/// How a store is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenOptions {
+    /// Reader threads, each with a connection: 2 to 4 per core for `SQLite`, 4 to 8 in all for
+    /// `PostgreSQL`.
+    pub readers: usize,
+    /// Whether a missing database is made and migrated; otherwise it is refused.
+    pub create: bool,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { readers: 4, create: false }
+    }
+}
+
+/// An open database. Clones share the readers.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    url: Url,
+    pool: Pool,
+    _checkpointer: Option<Checkpointer>,
+}
+
+impl Store {
+    /// Opens a database whose durability and schema are asserted.
+    ///
+    /// # Errors
+    /// `Busy` out of reach; `Schema` missing, older or newer; `NotDurable` it could lose commits.
+    pub fn open(url: &Url, options: OpenOptions) -> Result<Self, StoreError> {
+        if options.create {
+            migrate(url)?;
+        }
+        own_thread(|| migrate::demand_current(&mut connection::open(url, Use::Write)?))?;
+        let pool = Pool::start(url, options.readers)?;
+        let checkpointer = Checkpointer::start(url)?;
+        Ok(Self { inner: Arc::new(Inner { url: url.clone(), pool, _checkpointer: checkpointer }) })
+    }
+
+    /// Where the database is.
+    pub fn url(&self) -> &Url {
+        &self.inner.url
+    }
+
+    /// The writer's side, for the sequencer: a connection of its own, opened when first used.
+    pub fn shelf(&self) -> SqlShelf {
+        SqlShelf::new(self.inner.url.clone())
+    }
+
+    /// Runs `work` in a write transaction before the first entry exists: a new installation needs
+    /// its keys and its log's name before the ledger can record anything. From then on every
+    /// change is the effect of an entry.
+    ///
+    /// # Errors
+    /// `Conflict` when the ledger holds an entry; else what `work` answers.
+    pub fn found<F>(&self, work: F) -> Result<(), EffectError>
+    where
+        F: FnOnce(&mut WriteTx) -> Result<(), EffectError> + Send,
+    {
+        self.shelf().found(work)
+    }
+
+    /// Runs `read` on a reader thread inside one snapshot: everything it sees is of one moment.
+    ///
+    /// # Errors
+    /// What `read` answers; `Busy` when the queue is full or the connection is lost.
+    pub async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(&mut ReadTx) -> Result<T, StoreError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (send, receive) = tokio::sync::oneshot::channel();
+        self.inner.pool.submit(read, move |answer| drop(send.send(answer)))?;
+        receive.await.unwrap_or_else(|_| Err(abandoned()))
+    }
+
+    /// The same for a thread that may block: commands, not doors.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn read_blocking<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(&mut ReadTx) -> Result<T, StoreError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (send, receive) = sync_channel(1);
+        self.inner.pool.submit(read, move |answer| drop(send.send(answer)))?;
+        receive.recv().unwrap_or_else(|_| Err(abandoned()))
+    }
+}
+
+fn abandoned() -> StoreError {
+    StoreError::Busy("the read was abandoned".to_owned())
+}
+
+/// Runs `work` on a thread of its own: connections to `PostgreSQL` block on a runtime of their
+/// own, which must not happen on a thread that serves another.
+fn own_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| match scope.spawn(work).join() {
+        Ok(done) => done,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}

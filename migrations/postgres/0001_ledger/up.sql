@@ -1,0 +1,119 @@
+-- The ledger: what is written once and never changed.
+
+CREATE TABLE ledger_log (
+    id BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
+    origin TEXT NOT NULL,
+    log_key_ids TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    min_index BIGINT NOT NULL,
+    format_version INTEGER NOT NULL
+);
+
+-- The only lock. last_restricting: index of the newest entry that narrowed what may be released,
+-- -1 before the first. registry_version: raised by each change of a partner, certificate, grant,
+-- policy or key.
+CREATE TABLE ledger_head (
+    id BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
+    size BIGINT NOT NULL CHECK (size >= 0),
+    frontier BYTEA NOT NULL,
+    last_restricting BIGINT NOT NULL CHECK (last_restricting < size),
+    registry_version BIGINT NOT NULL,
+    epoch BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+INSERT INTO ledger_head (id, size, frontier, last_restricting, registry_version, epoch, updated_at)
+VALUES (1, 0, '', -1, 0, 0, 0);
+
+CREATE TABLE ledger_entry (
+    idx BIGINT NOT NULL PRIMARY KEY,
+    body BYTEA NOT NULL
+);
+
+-- Full tiles only. root stands before hashes, so a level above is read as a range of roots.
+CREATE TABLE ledger_tile (
+    level SMALLINT NOT NULL,
+    n BIGINT NOT NULL,
+    root BYTEA NOT NULL CHECK (length(root) = 32),
+    hashes BYTEA NOT NULL CHECK (length(hashes) = 8192),
+    PRIMARY KEY (level, n)
+);
+
+-- Who received whose data. In the order of intake numbers: pages are released in that order.
+CREATE TABLE ledger_item (
+    contact_no BIGINT NOT NULL,
+    idx BIGINT NOT NULL,
+    pos INTEGER NOT NULL,
+    item BYTEA NOT NULL,
+    PRIMARY KEY (contact_no, idx, pos)
+);
+
+-- What an entry says, in columns: rebuildable from the bodies, except salt and item hashes.
+CREATE TABLE ledger_projection (
+    idx BIGINT NOT NULL PRIMARY KEY,
+    kind TEXT NOT NULL,
+    partner TEXT,
+    purpose TEXT,
+    op TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    decision TEXT,
+    reason TEXT,
+    certificate BYTEA,
+    policy INTEGER,
+    fields BIGINT,
+    restricting BOOLEAN NOT NULL,
+    response_salt BYTEA,
+    item_hashes BYTEA
+);
+CREATE INDEX ledger_projection_partner ON ledger_projection (partner, idx);
+
+CREATE TABLE ledger_checkpoint (
+    size BIGINT NOT NULL PRIMARY KEY,
+    note TEXT NOT NULL,
+    published_at BIGINT
+);
+
+-- The full SHA-256 of a partner and its Idempotency-Key: a shorter one could collide.
+CREATE TABLE idempotency (
+    key BYTEA NOT NULL PRIMARY KEY CHECK (length(key) = 32),
+    idx BIGINT NOT NULL,
+    body_hash BYTEA NOT NULL CHECK (length(body_hash) = 32),
+    at BIGINT NOT NULL
+);
+
+CREATE FUNCTION ledger_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+END;
+$$;
+
+-- Only the salt may go, at erasure.
+CREATE FUNCTION ledger_projection_keeps() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.response_salt IS NULL
+        AND to_jsonb(NEW) - 'response_salt' = to_jsonb(OLD) - 'response_salt' THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'ledger_projection is append-only' USING ERRCODE = 'restrict_violation';
+END;
+$$;
+
+CREATE TRIGGER ledger_entry_keeps BEFORE UPDATE OR DELETE ON ledger_entry
+    FOR EACH ROW EXECUTE FUNCTION ledger_is_append_only();
+CREATE TRIGGER ledger_entry_stays BEFORE TRUNCATE ON ledger_entry
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();
+CREATE TRIGGER ledger_tile_keeps BEFORE UPDATE OR DELETE ON ledger_tile
+    FOR EACH ROW EXECUTE FUNCTION ledger_is_append_only();
+CREATE TRIGGER ledger_tile_stays BEFORE TRUNCATE ON ledger_tile
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();
+CREATE TRIGGER ledger_item_keeps BEFORE UPDATE ON ledger_item
+    FOR EACH ROW EXECUTE FUNCTION ledger_is_append_only();
+CREATE TRIGGER ledger_item_stays BEFORE TRUNCATE ON ledger_item
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();
+CREATE TRIGGER ledger_head_stays BEFORE DELETE ON ledger_head
+    FOR EACH ROW EXECUTE FUNCTION ledger_is_append_only();
+CREATE TRIGGER ledger_projection_keeps BEFORE UPDATE ON ledger_projection
+    FOR EACH ROW EXECUTE FUNCTION ledger_projection_keeps();
+CREATE TRIGGER ledger_projection_stays BEFORE DELETE ON ledger_projection
+    FOR EACH ROW EXECUTE FUNCTION ledger_is_append_only();
+CREATE TRIGGER ledger_projection_whole BEFORE TRUNCATE ON ledger_projection
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();

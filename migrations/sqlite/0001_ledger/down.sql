@@ -1,0 +1,9 @@
+DROP TABLE idempotency;
+DROP TABLE ledger_checkpoint;
+DROP TABLE ledger_projection;
+DROP TABLE ledger_item;
+DROP TABLE ledger_tile;
+DROP TABLE ledger_entry;
+DROP TRIGGER ledger_head_stays;
+DROP TABLE ledger_head;
+DROP TABLE ledger_log;

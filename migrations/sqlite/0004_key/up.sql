@@ -1,0 +1,9 @@
+-- The key ring: every key sealed by the master key, which is not here.
+
+CREATE TABLE sealed_key (
+    id TEXT NOT NULL PRIMARY KEY,
+    usage TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    retired_at INTEGER,
+    sealed BLOB NOT NULL
+) STRICT;

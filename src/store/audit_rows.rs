@@ -1,0 +1,176 @@
+//! Questions to the ledger's projections: who received this person's data, and what happened.
+
+use diesel::RunQueryDsl as _;
+use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text};
+
+use super::error::{StoreError, read};
+use super::ledger_rows::{signed, unsigned};
+use super::partner_rows::fields_of;
+use super::statement::fixed;
+use super::tx::ReadTx;
+use crate::clock::Moment;
+use crate::domain::disclosure::Reason;
+use crate::domain::field::FieldSet;
+use crate::domain::purpose::Purpose;
+use crate::id::{ContactNo, PartnerId, PolicyVersion, Thumbprint};
+use crate::ledger::{Item, Kind, Projection};
+use crate::merkle::Hash;
+
+/// One release of one person's data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disclosure {
+    /// Index of the entry.
+    pub index: u64,
+    /// When.
+    pub at: Moment,
+    /// Who received.
+    pub partner: PartnerId,
+    /// What for.
+    pub purpose: Purpose,
+    /// Under which policy version.
+    pub policy: Option<PolicyVersion>,
+    /// Which of the person's fields.
+    pub fields: FieldSet,
+    /// The item's bytes: the leaf below the entry.
+    pub item: Vec<u8>,
+    /// The item's place on the page, from 0.
+    pub position: u32,
+}
+
+/// Who received a person's data, oldest first.
+pub fn list_disclosures(tx: &mut ReadTx, no: ContactNo) -> Result<Vec<Disclosure>, StoreError> {
+    type Columns = (BigInt, Integer, Binary, BigInt, Text, Text, Nullable<Integer>);
+    type Row = (i64, i32, Vec<u8>, i64, String, String, Option<i32>);
+    let rows: Vec<Row> = fixed::<Columns>(
+        "SELECT i.idx, i.pos, i.item, p.at, p.partner, p.purpose, p.policy \
+         FROM ledger_item i JOIN ledger_projection p ON p.idx = i.idx \
+         WHERE i.contact_no = $1 AND p.kind = 'release' ORDER BY i.idx, i.pos",
+    )
+    .bind::<BigInt, _>(no.0)
+    .load(tx.statement())?;
+    rows.into_iter()
+        .map(|(index, position, item, at, partner, purpose, policy)| {
+            let fields = Item::parse(&item).ok().map(|item| item.fields);
+            Ok(Disclosure {
+                index: unsigned(index)?,
+                at: Moment(at),
+                partner: read(partner.parse().ok(), "ledger_projection.partner")?,
+                purpose: read(Purpose::from_code(&purpose), "ledger_projection.purpose")?,
+                policy: policy.map(PolicyVersion),
+                fields: read(fields, "ledger_item.item")?,
+                item,
+                position: read(u32::try_from(position).ok(), "ledger_item.pos")?,
+            })
+        })
+        .collect()
+}
+
+type ProjectionColumns = (
+    BigInt,
+    Text,
+    Nullable<Text>,
+    Nullable<Text>,
+    Text,
+    BigInt,
+    Nullable<Text>,
+    Nullable<Binary>,
+    Nullable<Integer>,
+    Nullable<BigInt>,
+    Bool,
+    Nullable<Binary>,
+    Nullable<Binary>,
+);
+
+type ProjectionRow = (
+    i64,
+    String,
+    Option<String>,
+    Option<String>,
+    String,
+    i64,
+    Option<String>,
+    Option<Vec<u8>>,
+    Option<i32>,
+    Option<i64>,
+    bool,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+);
+
+macro_rules! projection {
+    ($rest:literal) => {
+        concat!(
+            "SELECT idx, kind, partner, purpose, op, at, reason, certificate, policy, fields, \
+             restricting, response_salt, item_hashes FROM ledger_projection ",
+            $rest
+        )
+    };
+}
+
+/// The columns of one entry.
+pub fn find_projection(tx: &mut ReadTx, index: u64) -> Result<Option<Projection>, StoreError> {
+    let rows: Vec<ProjectionRow> = fixed::<ProjectionColumns>(projection!("WHERE idx = $1"))
+        .bind::<BigInt, _>(signed(index))
+        .load(tx.statement())?;
+    Ok(rows.into_iter().next().map(projection_of).transpose()?.map(|(_, projection)| projection))
+}
+
+/// The columns of the entries before `before`, newest first, of one partner or of all.
+pub fn list_projections(
+    tx: &mut ReadTx,
+    partner: Option<PartnerId>,
+    before: u64,
+    limit: u16,
+) -> Result<Vec<(u64, Projection)>, StoreError> {
+    let (before, limit) = (signed(before), i64::from(limit));
+    let rows: Vec<ProjectionRow> = match partner {
+        None => {
+            fixed::<ProjectionColumns>(projection!("WHERE idx < $1 ORDER BY idx DESC LIMIT $2"))
+                .bind::<BigInt, _>(before)
+                .bind::<BigInt, _>(limit)
+                .load(tx.statement())?
+        }
+        Some(partner) => fixed::<ProjectionColumns>(projection!(
+            "WHERE partner = $1 AND idx < $2 ORDER BY idx DESC LIMIT $3"
+        ))
+        .bind::<Text, _>(partner.to_string())
+        .bind::<BigInt, _>(before)
+        .bind::<BigInt, _>(limit)
+        .load(tx.statement())?,
+    };
+    rows.into_iter().map(projection_of).collect()
+}
+
+fn projection_of(row: ProjectionRow) -> Result<(u64, Projection), StoreError> {
+    let (index, kind, partner, purpose, op, at, reason, certificate, policy, fields, ..) = row;
+    let (restricting, salt, hashes) = (row.10, row.11, row.12);
+    let kind = read(Kind::from_code(&kind), "ledger_projection.kind")?;
+    let partner =
+        partner.as_deref().map(|text| read(text.parse().ok(), "ledger_projection.partner"));
+    let purpose = purpose.as_deref();
+    let purpose = purpose.map(|code| read(Purpose::from_code(code), "ledger_projection.purpose"));
+    let reason = reason.as_deref();
+    let reason = reason.map(|code| read(Reason::from_code(code), "ledger_projection.reason"));
+    let certificate = certificate
+        .as_deref()
+        .map(|bytes| read(bytes.try_into().ok().map(Thumbprint), "ledger_projection.certificate"));
+    let salt = salt.as_deref();
+    let salt = salt.map(|bytes| read(bytes.try_into().ok(), "ledger_projection.response_salt"));
+    let hashes = Hash::split(hashes.as_deref().unwrap_or_default());
+    let projection = Projection {
+        kind,
+        partner: partner.transpose()?,
+        purpose: purpose.transpose()?,
+        op,
+        at: Moment(at),
+        decision: kind.decision(),
+        reason: reason.transpose()?,
+        certificate: certificate.transpose()?,
+        policy: policy.map(PolicyVersion),
+        fields: fields.map(|bits| read(fields_of(bits), "ledger_projection.fields")).transpose()?,
+        restricting,
+        response_salt: salt.transpose()?,
+        item_hashes: read(hashes, "ledger_projection.item_hashes")?,
+    };
+    Ok((unsigned(index)?, projection))
+}

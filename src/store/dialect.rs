@@ -1,0 +1,263 @@
+//! What the two databases say differently: the head's lock, and rows in bulk.
+//!
+//! `PostgreSQL` takes a batch as arrays in one round trip; `SQLite`, in the same process, takes
+//! rows one prepared statement after the other.
+
+use diesel::RunQueryDsl as _;
+use diesel::connection::SimpleConnection as _;
+use diesel::query_builder::QueryFragment;
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, SmallInt, Text};
+use diesel::sqlite::Sqlite;
+
+use super::connection::{AnyConnection, PgConnection};
+use super::error::StoreError;
+use super::statement::fixed;
+use crate::ledger::Projection;
+use crate::merkle::Hash;
+use crate::merkle::tile::Tile;
+
+/// Size, frontier, index of the newest restricting entry, epoch.
+pub(super) type HeadRow = (i64, Vec<u8>, i64, i64);
+
+type HeadColumns = (BigInt, Binary, BigInt, BigInt);
+
+/// A row of `ledger_item`.
+pub(super) struct ItemInsert {
+    pub(super) contact_no: i64,
+    pub(super) index: i64,
+    pub(super) position: i32,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Reads the head as committed.
+pub(super) fn read_head(connection: &mut AnyConnection) -> Result<HeadRow, StoreError> {
+    let query = fixed::<HeadColumns>(
+        "SELECT size, frontier, last_restricting, epoch FROM ledger_head WHERE id = 1",
+    );
+    Ok(query.get_result(connection)?)
+}
+
+/// Begins the write transaction and locks the head: the one order of all writers.
+pub(super) fn begin_locked(connection: &mut AnyConnection) -> Result<HeadRow, StoreError> {
+    match connection {
+        AnyConnection::Sqlite(connection) => connection.batch_execute("BEGIN IMMEDIATE")?,
+        AnyConnection::Postgres(connection) => {
+            connection.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED")?;
+            let query = fixed::<HeadColumns>(
+                "SELECT size, frontier, last_restricting, epoch FROM ledger_head \
+                 WHERE id = 1 FOR UPDATE",
+            );
+            return Ok(query.get_result(connection)?);
+        }
+    }
+    read_head(connection)
+}
+
+/// Inserts `ledger_entry` rows.
+pub(super) fn insert_entries(
+    connection: &mut AnyConnection,
+    entries: &[(i64, Vec<u8>)],
+) -> Result<(), StoreError> {
+    match connection {
+        AnyConnection::Sqlite(connection) => {
+            for (index, body) in entries {
+                fixed::<()>("INSERT INTO ledger_entry (idx, body) VALUES ($1, $2)")
+                    .bind::<BigInt, _>(index)
+                    .bind::<Binary, _>(body)
+                    .execute(connection)?;
+            }
+        }
+        AnyConnection::Postgres(connection) => {
+            let indices: Vec<i64> = entries.iter().map(|(index, _)| *index).collect();
+            let bodies: Vec<&[u8]> = entries.iter().map(|(_, body)| body.as_slice()).collect();
+            fixed::<()>("INSERT INTO ledger_entry (idx, body) SELECT * FROM unnest($1, $2)")
+                .bind::<Array<BigInt>, _>(indices)
+                .bind::<Array<Binary>, _>(bodies)
+                .execute(connection)?;
+        }
+    }
+    Ok(())
+}
+
+/// Inserts `ledger_item` rows.
+pub(super) fn insert_items(
+    connection: &mut AnyConnection,
+    items: &[ItemInsert],
+) -> Result<(), StoreError> {
+    match connection {
+        AnyConnection::Sqlite(connection) => {
+            for chunk in items.chunks(ItemChunk::ROWS) {
+                ItemChunk(chunk).execute(connection)?;
+            }
+        }
+        AnyConnection::Postgres(connection) => {
+            let column = |of: fn(&ItemInsert) -> i64| items.iter().map(of).collect::<Vec<_>>();
+            let positions: Vec<i32> = items.iter().map(|item| item.position).collect();
+            let bytes: Vec<&[u8]> = items.iter().map(|item| item.bytes.as_slice()).collect();
+            fixed::<()>(
+                "INSERT INTO ledger_item (contact_no, idx, pos, item) \
+                 SELECT * FROM unnest($1, $2, $3, $4)",
+            )
+            .bind::<Array<BigInt>, _>(column(|item| item.contact_no))
+            .bind::<Array<BigInt>, _>(column(|item| item.index))
+            .bind::<Array<Integer>, _>(positions)
+            .bind::<Array<Binary>, _>(bytes)
+            .execute(connection)?;
+        }
+    }
+    Ok(())
+}
+
+/// Up to `ROWS` items in one statement: a page of 100 is 7 statements of two texts or three.
+struct ItemChunk<'a>(&'a [ItemInsert]);
+
+impl ItemChunk<'_> {
+    const ROWS: usize = 16;
+}
+
+impl QueryFragment<Sqlite> for ItemChunk<'_> {
+    fn walk_ast<'b>(
+        &'b self,
+        mut out: diesel::query_builder::AstPass<'_, 'b, Sqlite>,
+    ) -> diesel::QueryResult<()> {
+        out.push_sql("INSERT INTO ledger_item (contact_no, idx, pos, item) VALUES ");
+        for (place, item) in self.0.iter().enumerate() {
+            out.push_sql(if place == 0 { "(?, ?, ?, ?)" } else { ", (?, ?, ?, ?)" });
+            out.push_bind_param_value_only::<BigInt, _>(&item.contact_no)?;
+            out.push_bind_param_value_only::<BigInt, _>(&item.index)?;
+            out.push_bind_param_value_only::<Integer, _>(&item.position)?;
+            out.push_bind_param_value_only::<Binary, _>(&item.bytes)?;
+        }
+        Ok(())
+    }
+}
+
+impl diesel::query_builder::QueryId for ItemChunk<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<C> diesel::RunQueryDsl<C> for ItemChunk<'_> {}
+
+/// A projection in the types of the columns.
+struct ProjectionRow<'a> {
+    index: i64,
+    kind: &'static str,
+    partner: Option<String>,
+    purpose: Option<&'static str>,
+    op: &'a str,
+    at: i64,
+    decision: Option<&'static str>,
+    reason: Option<&'static str>,
+    certificate: Option<&'a [u8]>,
+    policy: Option<i32>,
+    fields: Option<i64>,
+    restricting: bool,
+    response_salt: Option<&'a [u8]>,
+    item_hashes: Option<Vec<u8>>,
+}
+
+impl<'a> ProjectionRow<'a> {
+    fn of((index, of): &'a (i64, Projection)) -> Self {
+        Self {
+            index: *index,
+            kind: of.kind.code(),
+            partner: of.partner.map(|partner| partner.to_string()),
+            purpose: of.purpose.map(crate::domain::purpose::Purpose::code),
+            op: &of.op,
+            at: of.at.0,
+            decision: of.decision,
+            reason: of.reason.map(crate::domain::disclosure::Reason::code),
+            certificate: of.certificate.as_ref().map(|certificate| certificate.0.as_slice()),
+            policy: of.policy.map(|policy| policy.0),
+            fields: of.fields.map(|fields| i64::from(fields.bits())),
+            restricting: of.restricting,
+            response_salt: of.response_salt.as_ref().map(<[u8; 16]>::as_slice),
+            item_hashes: Some(&of.item_hashes)
+                .filter(|hashes| !hashes.is_empty())
+                .map(|hashes| Hash::join(hashes)),
+        }
+    }
+}
+
+/// Inserts `ledger_projection` rows.
+pub(super) fn insert_projections(
+    connection: &mut AnyConnection,
+    projections: &[(i64, Projection)],
+) -> Result<(), StoreError> {
+    let rows: Vec<ProjectionRow<'_>> = projections.iter().map(ProjectionRow::of).collect();
+    let connection = match connection {
+        AnyConnection::Postgres(connection) => return insert_arrays(connection, &rows),
+        AnyConnection::Sqlite(connection) => connection,
+    };
+    for row in &rows {
+        fixed::<()>(
+            "INSERT INTO ledger_projection (idx, kind, partner, purpose, op, at, decision, \
+             reason, certificate, policy, fields, restricting, response_salt, item_hashes) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+        )
+        .bind::<BigInt, _>(row.index)
+        .bind::<Text, _>(row.kind)
+        .bind::<Nullable<Text>, _>(row.partner.as_deref())
+        .bind::<Nullable<Text>, _>(row.purpose)
+        .bind::<Text, _>(row.op)
+        .bind::<BigInt, _>(row.at)
+        .bind::<Nullable<Text>, _>(row.decision)
+        .bind::<Nullable<Text>, _>(row.reason)
+        .bind::<Nullable<Binary>, _>(row.certificate)
+        .bind::<Nullable<Integer>, _>(row.policy)
+        .bind::<Nullable<BigInt>, _>(row.fields)
+        .bind::<Bool, _>(row.restricting)
+        .bind::<Nullable<Binary>, _>(row.response_salt)
+        .bind::<Nullable<Binary>, _>(row.item_hashes.as_deref())
+        .execute(connection)?;
+    }
+    Ok(())
+}
+
+fn insert_arrays(
+    connection: &mut PgConnection,
+    rows: &[ProjectionRow<'_>],
+) -> Result<(), StoreError> {
+    macro_rules! column {
+        ($of:ident) => {
+            rows.iter().map(|row| row.$of).collect::<Vec<_>>()
+        };
+        (ref $of:ident) => {
+            rows.iter().map(|row| row.$of.as_deref()).collect::<Vec<_>>()
+        };
+    }
+    fixed::<()>(
+        "INSERT INTO ledger_projection (idx, kind, partner, purpose, op, at, decision, \
+         reason, certificate, policy, fields, restricting, response_salt, item_hashes) \
+         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+    )
+    .bind::<Array<BigInt>, _>(column!(index))
+    .bind::<Array<Text>, _>(column!(kind))
+    .bind::<Array<Nullable<Text>>, _>(column!(ref partner))
+    .bind::<Array<Nullable<Text>>, _>(column!(purpose))
+    .bind::<Array<Text>, _>(column!(op))
+    .bind::<Array<BigInt>, _>(column!(at))
+    .bind::<Array<Nullable<Text>>, _>(column!(decision))
+    .bind::<Array<Nullable<Text>>, _>(column!(reason))
+    .bind::<Array<Nullable<Binary>>, _>(column!(certificate))
+    .bind::<Array<Nullable<Integer>>, _>(column!(policy))
+    .bind::<Array<Nullable<BigInt>>, _>(column!(fields))
+    .bind::<Array<Bool>, _>(column!(restricting))
+    .bind::<Array<Nullable<Binary>>, _>(column!(response_salt))
+    .bind::<Array<Nullable<Binary>>, _>(column!(ref item_hashes))
+    .execute(connection)?;
+    Ok(())
+}
+
+/// Inserts one full tile; one in 256 entries needs it, so the text is the same for both.
+pub(super) fn insert_tile(connection: &mut AnyConnection, tile: &Tile) -> Result<(), StoreError> {
+    let number = i64::try_from(tile.n()).map_err(|_| StoreError::Row("tile number".to_owned()))?;
+    fixed::<()>("INSERT INTO ledger_tile (level, n, root, hashes) VALUES ($1, $2, $3, $4)")
+        .bind::<SmallInt, _>(i16::from(tile.level()))
+        .bind::<BigInt, _>(number)
+        .bind::<Binary, _>(tile.root().0.as_slice())
+        .bind::<Binary, _>(tile.to_bytes())
+        .execute(connection)?;
+    Ok(())
+}

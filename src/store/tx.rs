@@ -1,0 +1,72 @@
+//! What a transaction lends: reads inside one snapshot, writes beside an entry.
+
+use std::ops::{Deref, DerefMut};
+
+use super::connection::AnyConnection;
+
+/// A snapshot of the database. Row functions take it; only the store makes one.
+pub struct ReadTx {
+    connection: AnyConnection,
+    statements: u64,
+}
+
+impl ReadTx {
+    pub(super) fn new(connection: AnyConnection) -> Self {
+        Self { connection, statements: 0 }
+    }
+
+    /// The connection for one statement, which is counted.
+    pub(super) fn statement(&mut self) -> &mut AnyConnection {
+        self.statements += 1;
+        &mut self.connection
+    }
+
+    /// The connection for what is not counted: the borders of the transaction.
+    pub(super) fn border(&mut self) -> &mut AnyConnection {
+        &mut self.connection
+    }
+
+    /// How many statements ran since the transaction began, its borders not counted.
+    pub fn statements(&self) -> u64 {
+        self.statements
+    }
+
+    pub(super) fn restart_count(&mut self) {
+        self.statements = 0;
+    }
+}
+
+/// The write transaction of an append, lent to an [`super::Effect`]. It reads as well.
+pub struct WriteTx {
+    read: ReadTx,
+    index: u64,
+}
+
+impl WriteTx {
+    pub(super) fn new(connection: AnyConnection) -> Self {
+        Self { read: ReadTx::new(connection), index: 0 }
+    }
+
+    /// The index of the entry beside which this effect commits.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    pub(super) fn set_index(&mut self, index: u64) {
+        self.index = index;
+    }
+}
+
+impl Deref for WriteTx {
+    type Target = ReadTx;
+
+    fn deref(&self) -> &ReadTx {
+        &self.read
+    }
+}
+
+impl DerefMut for WriteTx {
+    fn deref_mut(&mut self) -> &mut ReadTx {
+        &mut self.read
+    }
+}

@@ -1,0 +1,166 @@
+//! A throw-away `PostgreSQL` server for the tests of one process, where its programs are found.
+//!
+//! The server starts with the first test that asks, is shared by all, and is stopped and removed
+//! when the process ends, however it ends: a watcher waits for the other end of its pipe to close.
+
+#![allow(
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "shared by test crates"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Set to `1` to fail instead of skipping where `PostgreSQL` is not installed.
+pub const REQUIRE: &str = "FIELDGATE_REQUIRE_POSTGRES";
+
+/// A running server.
+pub struct Server {
+    programs: PathBuf,
+    directory: PathBuf,
+    _watcher: Child,
+}
+
+static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+static TEMPLATE: OnceLock<()> = OnceLock::new();
+static DATABASES: AtomicU32 = AtomicU32::new(0);
+
+/// The server of this process; `None`, after saying so, where there is no `PostgreSQL`.
+pub fn server() -> Option<&'static Server> {
+    SERVER
+        .get_or_init(|| {
+            let Some(programs) = programs() else {
+                let required = std::env::var(REQUIRE).is_ok_and(|value| value == "1");
+                assert!(!required, "{REQUIRE}=1, but initdb is neither on PATH nor installed");
+                eprintln!("PostgreSQL half skipped: its programs are not installed");
+                return None;
+            };
+            Some(start(programs))
+        })
+        .as_ref()
+}
+
+impl Server {
+    /// Makes an empty database and gives its address.
+    pub fn empty(&self) -> String {
+        self.create("template0")
+    }
+
+    /// Makes a database like the one that `prepare` made, once, from its address.
+    pub fn prepared(&self, prepare: impl FnOnce(&str)) -> String {
+        TEMPLATE.get_or_init(|| {
+            self.sql("CREATE DATABASE prepared TEMPLATE template0");
+            prepare(&self.address("prepared"));
+            self.sql("ALTER DATABASE prepared ALLOW_CONNECTIONS false");
+        });
+        self.create("prepared")
+    }
+
+    /// Runs one statement as superuser in the database `postgres`.
+    pub fn sql(&self, statement: &str) {
+        let socket = self.directory.display().to_string();
+        let arguments =
+            ["-qXAt", "-h", &socket, "-U", "fieldgate", "-d", "postgres", "-c", statement];
+        run(Command::new(self.programs.join("psql")).args(arguments));
+    }
+
+    fn create(&self, template: &str) -> String {
+        let name = format!("t{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+        self.sql(&format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log"));
+        self.address(&name)
+    }
+
+    fn address(&self, database: &str) -> String {
+        let socket = self.directory.display().to_string().replace('/', "%2F");
+        format!("postgres://fieldgate@{socket}/{database}")
+    }
+}
+
+/// The newest installed programs, or those on the path.
+fn programs() -> Option<PathBuf> {
+    let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .filter_map(|version| Some(version.ok()?.path().join("bin")))
+        .collect();
+    found.sort();
+    found.reverse();
+    found.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    let needed = ["initdb", "pg_ctl", "psql"];
+    found.into_iter().find(|bin| needed.iter().all(|name| bin.join(name).is_file()))
+}
+
+fn start(programs: PathBuf) -> Server {
+    // Short, because the path of a socket has at most 107 bytes.
+    let directory = std::env::temp_dir().join(format!("fg-pg-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir(&directory).expect("a directory for PostgreSQL");
+    let account = give_away(&directory);
+    let data = directory.join("data").display().to_string();
+    let initdb = programs.join("initdb").display().to_string();
+    let pg_ctl = programs.join("pg_ctl").display().to_string();
+    let arguments = ["--no-sync", "-A", "trust", "-U", "fieldgate", "-E", "UTF8", "--locale=C"];
+    run(command(account, &initdb).args(arguments).args(["-D", &data]));
+
+    // The watcher is started first: should the start fail half-way, it still tidies up.
+    let stop = "cat; \"$1\" -D \"$2\" -m immediate stop; rm -rf \"$3\"";
+    let watcher = command(account, "sh")
+        .args(["-c", stop, "watcher", &pg_ctl, &data])
+        .arg(&directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a watcher for PostgreSQL");
+    let options = format!(
+        "-k {} -c listen_addresses= -c max_connections=300 -c shared_buffers=32MB \
+         -c max_wal_size=256MB",
+        directory.display()
+    );
+    let log = directory.join("log").display().to_string();
+    let mut start = command(account, &pg_ctl);
+    start.args(["-D", &data, "-w", "-l", &log, "-o", &options, "start"]);
+    // The server would otherwise hold the pipe that `output` reads to its end.
+    let started = start.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    assert!(started.is_ok_and(|status| status.success()), "pg_ctl start failed; see {log}");
+    Server { programs, directory, _watcher: watcher }
+}
+
+/// `initdb` refuses root: then the directory goes to an account that may run it.
+fn give_away(directory: &Path) -> Option<&'static str> {
+    let id = |arguments: &[&str]| -> Option<u32> {
+        let output = Command::new("id").args(arguments).output().ok()?;
+        String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+    };
+    if id(&["-u"]) != Some(0) {
+        return None;
+    }
+    let account = ["postgres", "nobody"].into_iter().find(|name| id(&["-u", name]).is_some());
+    let account = account.expect("an account other than root for PostgreSQL");
+    std::os::unix::fs::chown(directory, id(&["-u", account]), id(&["-g", account]))
+        .expect("the directory is handed over");
+    Some(account)
+}
+
+fn command(account: Option<&str>, program: &str) -> Command {
+    let mut command = match account {
+        Some(account) => {
+            let mut command = Command::new("runuser");
+            command.args(["-u", account, "--", program]);
+            command
+        }
+        None => Command::new(program),
+    };
+    command.current_dir("/");
+    command
+}
+
+fn run(command: &mut Command) {
+    let Output { status, stdout, stderr } = command.output().expect("the program starts");
+    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success(), "{command:?}\n{stdout}{stderr}");
+}
