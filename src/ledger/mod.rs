@@ -30,6 +30,9 @@ pub mod growth;
 /// Proof that an entry is durable: the key to plaintext.
 pub mod receipt;
 
+/// Checkpoints and receipts of what is committed.
+pub mod notary;
+
 /// The one thread that orders all entries.
 pub mod sequencer;
 
@@ -44,6 +47,7 @@ pub mod memory;
 
 pub use entry::{Entry, Facts, Kind};
 pub use item::Item;
+pub use notary::{Notary, NotaryError};
 pub use projection::Projection;
 pub use receipt::Receipt;
 pub use sequencer::{Sequencer, SequencerError};

@@ -70,6 +70,11 @@ impl TilePath {
         Ok(Self { level, n: parse_number(number)?, width })
     }
 
+    /// Whether it is a full run, which never changes.
+    pub fn is_full(&self) -> bool {
+        self.width == WIDTH
+    }
+
     /// Whether this run exists in a tree of `size` leaves. Every partial width up to the present
     /// one is served, also once the tile is full.
     pub fn exists_in(&self, size: u64) -> bool {
@@ -91,6 +96,20 @@ impl fmt::Display for TilePath {
         write_number(f, self.n)?;
         if self.width < WIDTH { write!(f, ".p/{}", self.width) } else { Ok(()) }
     }
+}
+
+/// Every run that makes the static form of a log of `size` entries: hash tiles of each level,
+/// then bundles of entries; full ones first, the partial edge last.
+pub fn tiles_of(size: u64) -> Vec<TilePath> {
+    let runs = |level: Option<u8>, hashes: u64| {
+        let full = (0..hashes / u64::from(WIDTH)).map(move |n| TilePath { level, n, width: WIDTH });
+        let width = u16::try_from(hashes % u64::from(WIDTH)).unwrap_or(0);
+        let edge = TilePath { level, n: hashes / u64::from(WIDTH), width };
+        full.chain((width > 0).then_some(edge))
+    };
+    let levels = (0..64).map(|level| (Some(level), hashes_at(level, size)));
+    let levels = levels.take_while(|(_, hashes)| *hashes > 0);
+    levels.chain([(None, size)]).flat_map(|(level, hashes)| runs(level, hashes)).collect()
 }
 
 /// How many hashes level `level` has in a tree of `size` leaves: ⌊size / 256^level⌋.

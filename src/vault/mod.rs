@@ -11,6 +11,8 @@ pub mod certificate;
 
 mod cipher;
 
+mod open;
+
 /// Every key, sealed by the master key.
 pub mod keyring;
 
@@ -25,6 +27,8 @@ pub mod ticket;
 
 use crate::secret::NoRandomness;
 
+pub use open::{commitment, open};
+
 /// What can go wrong with keys and seals. Never says what was sealed.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
@@ -34,6 +38,9 @@ pub enum VaultError {
     /// The key ring holds no current key of this use.
     #[error("the key ring has no current {0} key: run `fieldgate key new`")]
     NoKey(&'static str),
+    /// The receipt is of another entry: it does not name this contact and these fields.
+    #[error("the receipt does not cover this contact and these fields")]
+    NotRecorded,
     /// No randomness.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),

@@ -1,0 +1,174 @@
+//! A person says yes or no to a purpose, or closes the account: releases stop in the same
+//! transaction, and the entry narrows what every pull in flight may still release.
+
+use crate::domain::consent::{Choice, ChoiceOrigin};
+use crate::domain::contact::ContactState;
+use crate::domain::field::FieldSet;
+use crate::domain::purpose::Purpose;
+use crate::id::{ContactNo, PartnerId, PolicyVersion};
+use crate::ledger::{Draft, Facts, Item, Kind, Receipt};
+use crate::secret::{Personal, random};
+use crate::store::contact_rows::{self, ContactRecord};
+use crate::store::{Effect, choice_rows};
+use crate::vault::blind_index::{BlindFault, BlindIndex, blind_index};
+
+use super::{Actor, Appended, Error, Gateway, Thing};
+
+/// What a person says about a purpose.
+#[derive(Debug, Clone, Copy)]
+pub struct Word {
+    /// The purpose.
+    pub purpose: Purpose,
+    /// To one partner, or to all.
+    pub partner: Option<PartnerId>,
+    /// Yes or no.
+    pub given: bool,
+    /// Who says it.
+    pub origin: ChoiceOrigin,
+}
+
+/// What the act did.
+#[derive(Debug)]
+pub struct Done {
+    /// The receipt of the entry.
+    pub receipt: Receipt,
+    /// Partners that received the person's data before and must be told: all of them, whatever
+    /// their grant is today.
+    pub to_tell: Vec<PartnerId>,
+}
+
+/// Records a person's yes or no. When it returns, no release that starts later holds the person
+/// for this purpose (and this partner).
+///
+/// # Errors
+/// `Unknown` for an address that is not here, `Invalid` for a purpose that rests on a contract.
+pub async fn choose(
+    gateway: &Gateway,
+    actor: &Actor,
+    address: &Personal,
+    word: Word,
+) -> Result<Done, Error> {
+    for _ in 0..super::ATTEMPTS {
+        let found = find(gateway, address).await?;
+        let at = gateway.now();
+        let choice = Choice {
+            purpose: word.purpose,
+            partner: word.partner,
+            given: word.given,
+            at,
+            origin: word.origin,
+            policy: found.contact.standing.policy,
+        };
+        let before = found.said(word.purpose, word.partner);
+        choice.check(before).map_err(|fault| Error::invalid("purpose", fault))?;
+        let mut facts = gateway.staff_facts(Kind::Choice, "person.choose", actor);
+        facts.purpose = Some(word.purpose);
+        facts.partner = word.partner;
+        facts.detail = Some(if word.given { "yes" } else { "no" }.into());
+        facts.restricting = !word.given;
+        let mut draft = personal(gateway, facts, &found)?;
+        let (no, index) = (found.contact.standing.no, found.index);
+        draft.effect = Some(Effect::new(move |tx| {
+            choice_rows::insert_choice(tx, no, &choice)?;
+            match choice.partner {
+                None if choice.given => {
+                    choice_rows::lift_suppression(tx, &index, Some(choice.purpose))
+                }
+                None => choice_rows::suppress(tx, &index, Some(choice.purpose), at),
+                Some(_) => Ok(()),
+            }
+        }));
+        if let Appended::Done(receipt) = gateway.append(draft).await? {
+            let to_tell = if word.given { Vec::new() } else { found.receivers };
+            let concerns = |one: &PartnerId| word.partner.is_none_or(|partner| partner == *one);
+            return Ok(Done { receipt, to_tell: to_tell.into_iter().filter(concerns).collect() });
+        }
+    }
+    Err(Error::Busy { what: "the ledger moved", retry_after_s: 1 })
+}
+
+/// Closes a person's account: every purpose ends for every partner, and the address stays
+/// suppressed, so that no import brings it back.
+pub async fn withdraw(gateway: &Gateway, actor: &Actor, address: &Personal) -> Result<Done, Error> {
+    for _ in 0..super::ATTEMPTS {
+        let found = find(gateway, address).await?;
+        if found.contact.standing.state == ContactState::Withdrawn {
+            let says = "it is withdrawn already".to_owned();
+            return Err(Error::Conflict(Thing::Contact, says));
+        }
+        let mut facts = gateway.staff_facts(Kind::Withdraw, "person.withdraw", actor);
+        facts.restricting = true;
+        let mut draft = personal(gateway, facts, &found)?;
+        let (no, index, at) = (found.contact.standing.no, found.index, gateway.now());
+        draft.effect = Some(Effect::new(move |tx| {
+            contact_rows::set_contact_state(tx, no, ContactState::Withdrawn, at)?;
+            choice_rows::suppress(tx, &index, None, at)
+        }));
+        if let Appended::Done(receipt) = gateway.append(draft).await? {
+            return Ok(Done { receipt, to_tell: found.receivers });
+        }
+    }
+    Err(Error::Busy { what: "the ledger moved", retry_after_s: 1 })
+}
+
+/// A contact that was found by address, with what the stories of a person need.
+pub(super) struct Found {
+    pub(super) index: BlindIndex,
+    pub(super) contact: ContactRecord,
+    pub(super) choices: Vec<(Purpose, Option<PartnerId>, bool)>,
+    pub(super) receivers: Vec<PartnerId>,
+}
+
+impl Found {
+    fn said(&self, purpose: Purpose, partner: Option<PartnerId>) -> Option<bool> {
+        self.choices
+            .iter()
+            .find(|(about, to, _)| *about == purpose && *to == partner)
+            .map(|(_, _, given)| *given)
+    }
+}
+
+/// Finds a contact by e-mail address.
+pub(super) async fn find(gateway: &Gateway, address: &Personal) -> Result<Found, Error> {
+    let index = blind_index(&gateway.keyring(), address).map_err(|fault| match fault {
+        BlindFault::Address(fault) => Error::invalid("email", fault),
+        BlindFault::Key(fault) => Error::broken(fault),
+    })?;
+    let read = gateway.store.read(move |tx| {
+        let Some(contact) = contact_rows::find_contact(tx, &index)? else { return Ok(None) };
+        let no = contact.standing.no;
+        let choices = choice_rows::current_choices(tx, no)?;
+        let receivers = receivers(tx, no)?;
+        Ok(Some(Found { index, contact, choices, receivers }))
+    });
+    read.await?.ok_or(Error::Unknown(Thing::Contact))
+}
+
+fn receivers(
+    tx: &mut crate::store::ReadTx,
+    no: ContactNo,
+) -> Result<Vec<PartnerId>, crate::store::StoreError> {
+    let disclosures = crate::store::audit_rows::list_disclosures(tx, no)?;
+    let mut partners: Vec<_> = disclosures.into_iter().map(|one| one.partner).collect();
+    partners.sort_unstable();
+    partners.dedup();
+    Ok(partners)
+}
+
+/// A draft of an entry about one person: the person stands in it as one salted item.
+pub(super) fn personal(
+    gateway: &Gateway,
+    mut facts: Facts,
+    found: &Found,
+) -> Result<Draft<Effect>, Error> {
+    let standing = &found.contact.standing;
+    facts.policy = Some(standing.policy).filter(|policy| *policy != PolicyVersion(0));
+    let item = Item {
+        contact_no: Some(standing.no),
+        contact_ref: standing.reference,
+        fields: FieldSet::NONE,
+        salt: random().map_err(Error::broken)?,
+        version: standing.version,
+    };
+    gateway.draft(facts, vec![item])
+}
