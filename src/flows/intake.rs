@@ -16,13 +16,15 @@ use crate::id::{ContactNo, ContactRef, PartnerId, PolicyVersion, RequestId, Thum
 use crate::ledger::{Facts, Item, Kind, Receipt};
 use crate::secret::{Personal, random};
 use crate::store::contact_rows::{self, ContactChange, ContactRecord, NewContact};
-use crate::store::{Effect, EffectError, ReadTx, StoreError, WriteTx, choice_rows, release_rows};
+use crate::store::{
+    Effect, EffectError, ReadTx, StoreError, WriteTx, choice_rows, idempotency_rows, release_rows,
+};
 use crate::vault::blind_index::{BlindIndex, blind_index};
 use crate::vault::keyring::Keyring;
 use crate::vault::seal::Sealer;
 use crate::vault::sealed::Sealed;
 
-use super::{Actor, Appended, Error, Fault, Gateway, Registry};
+use super::{Actor, Appended, Error, Fault, Gateway, Registry, Thing};
 
 /// Most submissions in one batch.
 pub const BATCH_MAX: usize = 500;
@@ -96,6 +98,23 @@ pub struct Once {
     pub body: [u8; 32],
 }
 
+/// The entry of an earlier request with the same key and body.
+///
+/// # Errors
+/// `Conflict` when the key stood for another body.
+pub async fn find_replay(gateway: &Gateway, once: &Once) -> Result<Option<u64>, Error> {
+    let Once { key, body } = *once;
+    let found = gateway.store.read(move |tx| idempotency_rows::find_answer(tx, &key)).await?;
+    match found {
+        None => Ok(None),
+        Some(answer) if answer.body_hash == body => Ok(Some(answer.index)),
+        Some(_) => {
+            let says = "the key stood for another body".to_owned();
+            Err(Error::Conflict(Thing::IdempotencyKey, says))
+        }
+    }
+}
+
 /// A submission that passed every check: normal values, its blind index.
 struct Checked {
     index: BlindIndex,
@@ -143,6 +162,12 @@ pub async fn hand_in(
         }
         if let Some(receipt) = keep(gateway, &manner, plan, known.size).await? {
             return Ok(Taken { outcomes, receipt: Some(receipt) });
+        }
+        if let Some(once) = &manner.once
+            && find_replay(gateway, once).await?.is_some()
+        {
+            // The same request runs twice at once: the other one was first, a retry finds it.
+            return Err(Error::Busy { what: "the same request", retry_after_s: 1 });
         }
     }
     Err(Error::Busy { what: "the same people keep arriving", retry_after_s: 1 })
@@ -446,7 +471,7 @@ async fn keep(
     let (acts, once, now) = (plan.acts, manner.once, gateway.now());
     draft.effect = Some(Effect::new(move |tx| {
         if let Some(once) = once {
-            crate::store::idempotency_rows::insert_answer(tx, &once.key, &once.body, now)?;
+            idempotency_rows::insert_answer(tx, &once.key, &once.body, now)?;
         }
         acts.iter().try_for_each(|act| write(tx, act))
     }));

@@ -48,6 +48,7 @@ use crate::ledger::{
     Draft, Entry, Facts, Item, Kind, Notary, Receipt, Refused, Sequencer, SequencerError,
 };
 use crate::secret::random;
+use crate::store::release_rows::Mark;
 use crate::store::{Effect, ReadTx, Store, StoreError, partner_rows, policy_rows, release_rows};
 use crate::vault::keyring::Keyring;
 
@@ -134,13 +135,17 @@ impl Gateway {
     /// `Busy` when the database does not answer.
     pub async fn registry_now(&self) -> Result<Arc<Registry>, Error> {
         let gateway = self.clone();
-        Ok(self.store.read(move |tx| gateway.registry(tx)).await?)
+        let read = move |tx: &mut ReadTx| {
+            let mark = release_rows::read_head(tx)?;
+            gateway.registry(tx, &mark)
+        };
+        Ok(self.store.read(read).await?)
     }
 
     /// The registry of the snapshot: the one at hand if the head row still shows its version,
     /// else read anew in the same snapshot.
-    fn registry(&self, tx: &mut ReadTx) -> Result<Arc<Registry>, StoreError> {
-        let version = release_rows::read_head(tx)?.registry_version;
+    fn registry(&self, tx: &mut ReadTx, mark: &Mark) -> Result<Arc<Registry>, StoreError> {
+        let version = mark.registry_version;
         let at_hand = self.registry.load_full();
         if at_hand.version == version {
             return Ok(at_hand);

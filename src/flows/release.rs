@@ -5,7 +5,7 @@
 //! otherwise we read and decide again. Plaintext appears in the last step, against the receipt.
 
 use crate::clock::{DAY, Moment};
-use crate::domain::disclosure::{Decision, Permit, Reason, Request, decide, permit};
+use crate::domain::disclosure::{Decision, Permit, Reason, Request, decide, permit as permit_of};
 use crate::domain::field::{Field, FieldSet};
 use crate::domain::purpose::Purpose;
 use crate::id::{ContactNo, PartnerId, PolicyVersion, RequestId, Thumbprint};
@@ -92,6 +92,7 @@ struct Read {
 
 struct Page {
     chosen: Vec<Chosen>,
+    /// The last contact looked at, where there may be more behind it.
     last: Option<ContactNo>,
 }
 
@@ -108,13 +109,13 @@ pub async fn page(gateway: &Gateway, asker: Asker, ask: PageRequest) -> Result<R
     let reading = gateway.clone();
     let (what, since) = (ask.what, ask.updated_since);
     let read = move |tx: &mut ReadTx, now: Moment| {
-        let registry = reading.registry(tx)?;
-        read_page(tx, &registry, asker, &what, (since, after, limit), now)
+        let mark = release_rows::read_head(tx)?;
+        let registry = reading.registry(tx, &mark)?;
+        let scene = Scene { size: mark.size, registry: &registry, asker, what: &what, now };
+        read_page(tx, &scene, (since, after, limit))
     };
     let (page, policy, recorded) = record(gateway, asker, "leads.list", ask.what, read).await?;
-    let full = page.chosen.len() == usize::from(limit);
-    let next = page.last.filter(|_| full);
-    let next = next.map(|last| cursor.seal(gateway, last, recorded.at)).transpose()?;
+    let next = page.last.map(|last| cursor.seal(gateway, last, recorded.at)).transpose()?;
     open(gateway, asker, ask.what.purpose, page, (policy, recorded), next)
 }
 
@@ -132,8 +133,10 @@ pub async fn one(
     let number = ticket::read_lead_id(&gateway.keyring(), asker.partner, lead_id).ok();
     let reading = gateway.clone();
     let read = move |tx: &mut ReadTx, now: Moment| {
-        let registry = reading.registry(tx)?;
-        read_one(tx, &registry, asker, &what, number, now)
+        let mark = release_rows::read_head(tx)?;
+        let registry = reading.registry(tx, &mark)?;
+        let scene = Scene { size: mark.size, registry: &registry, asker, what: &what, now };
+        read_one(tx, &scene, number)
     };
     match record(gateway, asker, "leads.read", what, read).await {
         Ok((page, policy, recorded)) => {
@@ -183,15 +186,32 @@ struct Recorded {
     at: Moment,
 }
 
+/// What a decision looks at besides the people: all of one snapshot, at one moment.
+struct Scene<'a> {
+    size: u64,
+    registry: &'a Registry,
+    asker: Asker,
+    what: &'a Request,
+    now: Moment,
+}
+
+impl Scene<'_> {
+    /// Step one of the decision, and the policy version in force.
+    fn permit(&self) -> (Result<Permit, Reason>, Option<PolicyVersion>) {
+        let terms = self.registry.terms(self.asker.partner, self.what.purpose, self.now);
+        let policy = self.registry.policy_in_force(self.now).map(|policy| policy.version);
+        let permit = terms.ok_or(Reason::PartnerNotActive);
+        (permit.and_then(|terms| permit_of(&terms, self.what)), policy)
+    }
+}
+
 fn read_page(
     tx: &mut ReadTx,
-    registry: &Registry,
-    asker: Asker,
-    what: &Request,
+    scene: &Scene<'_>,
     (since, after, limit): (Option<Moment>, ContactNo, u16),
-    now: Moment,
 ) -> Result<Read, StoreError> {
-    let (size, permit, policy) = begin(tx, registry, asker, what, now)?;
+    let (size, registry) = (scene.size, scene.registry);
+    let (permit, policy) = scene.permit();
     let permit = match permit {
         Ok(permit) => permit,
         Err(reason) => return Ok(Read { size, policy, outcome: Err(reason) }),
@@ -203,8 +223,8 @@ fn read_page(
         .map(|policy| policy.version)
         .collect();
     let query = CandidateQuery {
-        partner: asker.partner,
-        purpose: what.purpose,
+        partner: scene.asker.partner,
+        purpose: scene.what.purpose,
         territory: permit.territory(),
         points: permit.points(),
         policies: &policies,
@@ -213,7 +233,8 @@ fn read_page(
         limit,
     };
     let candidates = release_rows::list_candidates(tx, &query)?;
-    let last = candidates.last().map(|candidate| candidate.standing.no);
+    let full = candidates.len() == usize::from(limit);
+    let last = candidates.last().filter(|_| full).map(|candidate| candidate.standing.no);
     let chosen = candidates
         .into_iter()
         .filter_map(|candidate| match decide_one(registry, &permit, &candidate) {
@@ -227,13 +248,11 @@ fn read_page(
 
 fn read_one(
     tx: &mut ReadTx,
-    registry: &Registry,
-    asker: Asker,
-    what: &Request,
+    scene: &Scene<'_>,
     number: Option<ContactNo>,
-    now: Moment,
 ) -> Result<Read, StoreError> {
-    let (size, permit, policy) = begin(tx, registry, asker, what, now)?;
+    let Scene { size, registry, asker, what, .. } = *scene;
+    let (permit, policy) = scene.permit();
     let found = match number {
         Some(no) => release_rows::find_candidate(tx, asker.partner, what.purpose, no)?,
         None => None,
@@ -250,22 +269,6 @@ fn read_one(
         Err(reason) => Err(reason),
     };
     Ok(Read { size, policy, outcome })
-}
-
-type Begun = (u64, Result<Permit, Reason>, Option<PolicyVersion>);
-
-fn begin(
-    tx: &mut ReadTx,
-    registry: &Registry,
-    asker: Asker,
-    what: &Request,
-    now: Moment,
-) -> Result<Begun, StoreError> {
-    let size = release_rows::read_head(tx)?.size;
-    let terms = registry.terms(asker.partner, what.purpose, now);
-    let policy = registry.policy_in_force(now).map(|policy| policy.version);
-    let permit = terms.ok_or(Reason::PartnerNotActive).and_then(|terms| permit(&terms, what));
-    Ok((size, permit, policy))
 }
 
 fn decide_one(registry: &Registry, permit: &Permit, candidate: &Candidate) -> Decision {

@@ -112,6 +112,11 @@ impl Store {
         &self.inner.url
     }
 
+    /// How many statements the readers ran so far: the work per request is counted in tests.
+    pub fn statements(&self) -> u64 {
+        self.inner.pool.statements()
+    }
+
     /// The writer's side, for the sequencer: a connection of its own, opened when first used.
     pub fn shelf(&self) -> SqlShelf {
         SqlShelf::new(self.inner.url.clone())

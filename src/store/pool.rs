@@ -4,6 +4,7 @@
 //! async worker (performance.md §3). The queue is bounded: more work than that is refused as busy.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -23,6 +24,7 @@ type Job = Box<dyn FnOnce(&mut Reader) + Send>;
 /// The queue in front of the reader threads. They end when it is dropped.
 pub(super) struct Pool {
     queue: SyncSender<Job>,
+    statements: Arc<AtomicU64>,
 }
 
 impl Pool {
@@ -31,13 +33,15 @@ impl Pool {
         let readers = readers.max(1);
         let (queue, jobs) = sync_channel::<Job>(readers.saturating_mul(QUEUE_PER_READER));
         let jobs = Arc::new(Mutex::new(jobs));
+        let statements = Arc::new(AtomicU64::new(0));
         let (opened, outcomes) = sync_channel(readers);
         for number in 0..readers {
             let (url, jobs, opened) = (url.clone(), Arc::clone(&jobs), opened.clone());
+            let statements = Arc::clone(&statements);
             thread::Builder::new()
                 .name(format!("store-read-{number}"))
                 .spawn(move || {
-                    let mut reader = Reader { url, tx: None };
+                    let mut reader = Reader { url, tx: None, statements };
                     let outcome = reader.reopen();
                     let usable = outcome.is_ok();
                     if opened.send(outcome).is_ok() && usable {
@@ -49,7 +53,12 @@ impl Pool {
         }
         drop(opened);
         outcomes.into_iter().collect::<Result<(), StoreError>>()?;
-        Ok(Self { queue })
+        Ok(Self { queue, statements })
+    }
+
+    /// Statements that ran in all snapshots so far.
+    pub(super) fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
     }
 
     /// Hands a closure to the next free reader; `answer` gets what it returns.
@@ -74,6 +83,7 @@ impl Pool {
 pub(super) struct Reader {
     url: Url,
     tx: Option<ReadTx>,
+    statements: Arc<AtomicU64>,
 }
 
 impl Reader {
@@ -115,11 +125,13 @@ impl Reader {
         read: impl FnOnce(&mut ReadTx) -> Result<T, StoreError>,
         answer: impl FnOnce(Result<T, StoreError>),
     ) {
+        let counter = Arc::clone(&self.statements);
         let tx = match self.begin() {
             Ok(tx) => tx,
             Err(error) => return answer(Err(error)),
         };
         let result = read(tx);
+        counter.fetch_add(tx.statements(), Ordering::Relaxed);
         // The answer goes out before the transaction ends: a snapshot has nothing to commit.
         answer(result);
         if tx.border().batch_execute("ROLLBACK").is_err() {

@@ -1,0 +1,26 @@
+//! What every integration test stands on: an installation of its own, on either database.
+
+pub mod postgres;
+
+pub mod world;
+
+pub use world::{Database, World};
+
+/// Both databases, or `SQLite` alone (said aloud) where `PostgreSQL` is not installed.
+pub fn databases() -> Vec<Database> {
+    let mut found = vec![Database::Sqlite];
+    if postgres::server().is_some() {
+        found.push(Database::Postgres);
+    }
+    found
+}
+
+/// Runs a story on a runtime of its own.
+pub fn wait<T>(story: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(story)
+}

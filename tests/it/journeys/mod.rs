@@ -1,0 +1,5 @@
+//! Whole stories, told as sentences, on both databases.
+
+mod release;
+
+mod withdrawal_race;

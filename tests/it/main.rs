@@ -1,0 +1,20 @@
+//! The integration tests: one binary whose folders follow the doors and the journeys.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::too_many_lines,
+    clippy::cast_possible_truncation,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests fail loudly"
+)]
+
+mod harness;
+
+mod journeys;
