@@ -12,7 +12,8 @@ use crate::vault::sealed::SealedKey;
 
 /// Every key, retired ones too, oldest first.
 pub fn list_keys(tx: &mut ReadTx) -> Result<Vec<SealedKey>, StoreError> {
-    let rows: Vec<(String, String, i64, Option<i64>, Vec<u8>)> =
+    type Row = (String, String, i64, Option<i64>, Vec<u8>);
+    let rows: Vec<Row> =
         sealed_key::table.order((sealed_key::created_at, sealed_key::id)).load(tx.statement())?;
     rows.into_iter()
         .map(|(id, usage, created_at, retired_at, bytes)| {

@@ -143,8 +143,8 @@ fn known<B: Backend>(
 ) -> Result<(), StoreError> {
     let known = names::<B>(source)?;
     let ran = connection.applied_migrations().map_err(StoreError::Broken)?;
-    let strange = ran.iter().map(MigrationVersion::to_string);
-    let strange = strange.filter(|version| !known.iter().any(|(one, _)| one == version)).next();
+    let mut ran = ran.iter().map(MigrationVersion::to_string);
+    let strange = ran.find(|version| !known.iter().any(|(one, _)| one == version));
     strange.map_or(Ok(()), |version| Err(unknown(&version)))
 }
 

@@ -290,7 +290,8 @@ pub fn list_grants(tx: &mut ReadTx, of: Option<PartnerId>) -> Result<Vec<Grant>,
 pub fn set_grant(tx: &mut WriteTx, of: &Grant) -> Result<(), EffectError> {
     fixed::<()>(
         "UPDATE partner_grant SET until_at = CASE WHEN from_at > $1 THEN from_at ELSE $1 END \
-         WHERE partner_id = $2 AND purpose = $3 AND (until_at IS NULL OR until_at > $1)",
+         WHERE partner_id = $2 AND purpose = $3 \
+         AND (until_at IS NULL OR until_at > CASE WHEN from_at > $1 THEN from_at ELSE $1 END)",
     )
     .bind::<BigInt, _>(of.from.0)
     .bind::<Text, _>(of.partner.to_string())
@@ -317,7 +318,8 @@ pub fn set_grant(tx: &mut WriteTx, of: &Grant) -> Result<(), EffectError> {
 pub fn end_grant(tx: &mut WriteTx, id: GrantId, at: Moment) -> Result<(), EffectError> {
     let changed = fixed::<()>(
         "UPDATE partner_grant SET until_at = CASE WHEN from_at > $1 THEN from_at ELSE $1 END \
-         WHERE id = $2 AND (until_at IS NULL OR until_at > $1)",
+         WHERE id = $2 \
+         AND (until_at IS NULL OR until_at > CASE WHEN from_at > $1 THEN from_at ELSE $1 END)",
     )
     .bind::<BigInt, _>(at.0)
     .bind::<Text, _>(id.to_string())

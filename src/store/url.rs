@@ -145,9 +145,10 @@ fn postgres(text: &str) -> Result<PostgresTarget, BadUrl> {
     };
     let transport = match mode.as_deref() {
         Some("disable") => Transport::Clear,
-        Some("require" | "verify-ca" | "verify-full") => Transport::Verified(roots),
         None | Some("allow" | "prefer") if is_this_machine(&config) => Transport::Clear,
-        None | Some("allow" | "prefer") => Transport::Verified(roots),
+        None | Some("allow" | "prefer" | "require" | "verify-ca" | "verify-full") => {
+            Transport::Verified(roots)
+        }
         Some(_) => return Err(BadUrl::Parameter("sslmode".to_owned())),
     };
     config.ssl_mode(match transport {

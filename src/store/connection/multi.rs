@@ -6,6 +6,7 @@
     clippy::expect_used,
     clippy::unwrap_used,
     clippy::as_conversions,
+    clippy::large_enum_variant,
     reason = "what the derive writes is not ours to format"
 )]
 

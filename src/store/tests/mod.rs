@@ -9,6 +9,8 @@
     reason = "tests fail loudly"
 )]
 
+mod ledger;
+mod rows;
 mod schema;
 
 #[path = "../../../tests/it/harness/postgres.rs"]

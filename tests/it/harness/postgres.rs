@@ -7,6 +7,7 @@
     unreachable_pub,
     clippy::expect_used,
     clippy::print_stderr,
+    clippy::disallowed_methods,
     reason = "shared by test crates"
 )]
 
