@@ -12,8 +12,8 @@ use crate::clock::Moment;
 use crate::domain::disclosure::Reason;
 use crate::domain::field::FieldSet;
 use crate::domain::purpose::Purpose;
-use crate::id::{ContactNo, PartnerId, PolicyVersion, Thumbprint};
-use crate::ledger::{Item, Kind, Projection};
+use crate::id::{ContactNo, ContactRef, PartnerId, PolicyVersion, Thumbprint};
+use crate::ledger::{Item, Kind, Projection, Records, ShelfError, StoredItem, StoredProjection};
 use crate::merkle::Hash;
 
 /// One release of one person's data.
@@ -173,4 +173,43 @@ fn projection_of(row: ProjectionRow) -> Result<(u64, Projection), StoreError> {
         item_hashes: read(hashes, "ledger_projection.item_hashes")?,
     };
     Ok((unsigned(index)?, projection))
+}
+
+impl Records for ReadTx {
+    fn items(&mut self, from: u64, until: u64) -> Result<Vec<StoredItem>, ShelfError> {
+        type Columns = (BigInt, Integer, Nullable<Binary>, Binary);
+        type Row = (i64, i32, Option<Vec<u8>>, Vec<u8>);
+        let rows: Vec<Row> = fixed::<Columns>(
+            "SELECT i.idx, i.pos, c.ref, i.item FROM ledger_item i \
+             LEFT JOIN contact c ON c.no = i.contact_no \
+             WHERE i.idx >= $1 AND i.idx < $2 ORDER BY i.idx, i.pos",
+        )
+        .bind::<BigInt, _>(signed(from))
+        .bind::<BigInt, _>(signed(until))
+        .load(self.statement())
+        .map_err(StoreError::from)?;
+        let item = |(index, position, reference, bytes): Row| {
+            let contact_ref = reference.and_then(|bytes| bytes.try_into().ok()).map(ContactRef);
+            let position = read(u32::try_from(position).ok(), "ledger_item.pos")?;
+            Ok(StoredItem { index: unsigned(index)?, position, contact_ref, bytes })
+        };
+        let items: Result<_, StoreError> = rows.into_iter().map(item).collect();
+        Ok(items?)
+    }
+
+    fn projections(&mut self, from: u64, until: u64) -> Result<Vec<StoredProjection>, ShelfError> {
+        let rows: Vec<ProjectionRow> =
+            fixed::<ProjectionColumns>(projection!("WHERE idx >= $1 AND idx < $2 ORDER BY idx"))
+                .bind::<BigInt, _>(signed(from))
+                .bind::<BigInt, _>(signed(until))
+                .load(self.statement())
+                .map_err(StoreError::from)?;
+        let stored = |row: ProjectionRow| {
+            let index = unsigned(row.0)?;
+            let projection = projection_of(row).ok().map(|(_, projection)| projection);
+            Ok(StoredProjection { index, projection })
+        };
+        let stored: Result<_, StoreError> = rows.into_iter().map(stored).collect();
+        Ok(stored?)
+    }
 }

@@ -5,18 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use fieldgate::domain::field::Field;
+use fieldgate::flows::release::{self, PageRequest};
 use fieldgate::flows::withdraw;
 use fieldgate::ledger::{Archive as _, Kind, Records as _};
 use fieldgate::secret::Personal;
 use fieldgate::store::StoreError;
 use tokio::task::JoinSet;
 
-use crate::harness::world::{actor, address};
+use crate::harness::world::{actor, address, offers};
 use crate::harness::{World, databases, wait};
 
 const PULLERS: usize = 32;
 const PEOPLE: usize = 320;
 const WITHDRAWALS: usize = 300;
+const PAGE: u16 = 25;
 
 /// A page as a puller saw it: when it asked on the common hand, and whom it got.
 struct Seen {
@@ -39,9 +41,13 @@ fn nobody_whose_withdrawal_was_answered_is_in_a_page_that_started_later() {
                 let (world, hand, over) = (world.clone(), hand.clone(), over.clone());
                 pullers.spawn(async move {
                     let mut seen = Vec::new();
+                    let mut cursor = None;
                     while !over.load(Ordering::SeqCst) {
                         let began = hand.fetch_add(1, Ordering::SeqCst);
-                        let Ok(page) = world.pull(acme, 1000).await else { continue };
+                        let ask = PageRequest { cursor: cursor.take(), ..offers(PAGE) };
+                        let page = release::page(&world.gateway, acme, ask).await;
+                        let Ok(page) = page else { continue };
+                        cursor = page.next;
                         let emails = page.leads.iter().map(|lead| {
                             let (_, email) = lead
                                 .fields
@@ -73,6 +79,7 @@ fn nobody_whose_withdrawal_was_answered_is_in_a_page_that_started_later() {
                 }
             }
             assert!(pages > PULLERS, "{database:?}: only {pages} pages, the race did not run");
+            eprintln!("{database:?}: {pages} pages against {WITHDRAWALS} withdrawals");
             no_disclosure_after_a_withdrawal(&world);
             assert!(world.verify().is_sound());
         });
