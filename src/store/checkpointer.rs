@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use super::connection::{self, AnyConnection, Use, checkpoint};
+use super::connection::{self, AnyConnection, Checkpoint, Use, checkpoint};
 use super::error::StoreError;
 use super::url::Url;
 
@@ -44,11 +44,14 @@ fn run(connection: &mut AnyConnection, log: &Path, stopped: &Receiver<()>) {
         if now.len() == 0 {
             continue;
         }
-        // Emptying waits for readers and holds writers up: only in a second without a write.
         let written = now.modified().ok();
-        let whole = written == before || now.len() > LOG_BYTES_MAX;
+        let how = match now.len() {
+            bytes if bytes > LOG_BYTES_MAX => Checkpoint::Force,
+            _ if written == before => Checkpoint::Empty,
+            _ => Checkpoint::Passive,
+        };
         before = written;
-        if let Err(error) = checkpoint(connection, whole) {
+        if let Err(error) = checkpoint(connection, how) {
             // A reader in the way is usual; the next second tries again. A failing disk shows
             // itself at the next commit, which is where it must be acted on.
             tracing::debug!(%error, "the write-ahead log was not copied back");

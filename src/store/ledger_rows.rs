@@ -1,23 +1,16 @@
-//! The ledger's rows: reads them in any snapshot, writes them in the one write transaction.
+//! The ledger's rows as any snapshot shows them: head, bodies, tiles, and which log it is.
 
 use diesel::RunQueryDsl as _;
-use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::{BigInt, Binary, SmallInt, Text};
 
-use super::connection::{self, Use};
-use super::dialect::{self, HeadRow, ItemInsert};
-use super::effect::Effect;
+use super::dialect::{self, HeadRow};
 use super::error::{EffectError, StoreError};
-use super::own_thread;
 use super::statement::fixed;
 use super::tx::{ReadTx, WriteTx};
-use super::url::Url;
-use crate::ledger::growth::{Batch, GrowthError};
-use crate::ledger::{
-    Appended, Archive, Head, ItemRow, Prepared, Projection, Refused, Shelf, ShelfError,
-};
+use crate::clock::Moment;
+use crate::ledger::{Archive, Head, ShelfError};
 use crate::merkle::Hash;
-use crate::merkle::tile::{Tile, WIDTH};
+use crate::merkle::tile::Tile;
 use crate::merkle::tree::Frontier;
 
 impl From<StoreError> for ShelfError {
@@ -54,7 +47,11 @@ impl Archive for ReadTx {
     }
 }
 
-fn read_bodies(tx: &mut ReadTx, from: u64, until: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+pub(super) fn read_bodies(
+    tx: &mut ReadTx,
+    from: u64,
+    until: u64,
+) -> Result<Vec<Vec<u8>>, StoreError> {
     let rows: Vec<(i64, Vec<u8>)> = fixed::<(BigInt, Binary)>(
         "SELECT idx, body FROM ledger_entry WHERE idx >= $1 AND idx < $2 ORDER BY idx",
     )
@@ -67,7 +64,12 @@ fn read_bodies(tx: &mut ReadTx, from: u64, until: u64) -> Result<Vec<Vec<u8>>, S
     Ok(run.map(|((_, body), _)| body).collect())
 }
 
-fn read_roots(tx: &mut ReadTx, level: u8, from: u64, until: u64) -> Result<Vec<Hash>, StoreError> {
+pub(super) fn read_roots(
+    tx: &mut ReadTx,
+    level: u8,
+    from: u64,
+    until: u64,
+) -> Result<Vec<Hash>, StoreError> {
     let rows: Vec<(i64, Vec<u8>)> = fixed::<(BigInt, Binary)>(
         "SELECT n, root FROM ledger_tile WHERE level = $1 AND n >= $2 AND n < $3 ORDER BY n",
     )
@@ -90,11 +92,13 @@ pub(super) fn unsigned(number: i64) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(|_| nonsense("a negative number"))
 }
 
-fn nonsense(what: &str) -> StoreError {
+pub(super) fn nonsense(what: &str) -> StoreError {
     StoreError::Row(what.to_owned())
 }
 
-fn head_of((size, frontier, last_restricting, epoch): HeadRow) -> Result<Head, StoreError> {
+pub(super) fn head_of(
+    (size, frontier, last_restricting, epoch): HeadRow,
+) -> Result<Head, StoreError> {
     let frontier = Frontier::from_bytes(unsigned(size)?, &frontier)
         .map_err(|error| StoreError::Row(error.to_string()))?;
     Ok(Head {
@@ -102,274 +106,6 @@ fn head_of((size, frontier, last_restricting, epoch): HeadRow) -> Result<Head, S
         last_restricting: u64::try_from(last_restricting).ok(),
         epoch: u32::try_from(epoch).map_err(|_| nonsense("an epoch"))?,
     })
-}
-
-/// The ledger's shelf: one write connection, opened when first needed and again when lost.
-pub struct SqlShelf {
-    url: Url,
-    tx: Option<WriteTx>,
-}
-
-impl SqlShelf {
-    pub(super) fn new(url: Url) -> Self {
-        Self { url, tx: None }
-    }
-
-    /// Runs `work` on the write connection. What fails half-way is rolled back; a connection
-    /// that cannot even do that is dropped, and the next call opens another.
-    fn with<T: Send>(
-        &mut self,
-        work: impl FnOnce(&mut WriteTx) -> Result<T, StoreError> + Send,
-    ) -> Result<T, StoreError> {
-        if tokio::runtime::Handle::try_current().is_ok() {
-            // The start of a server asks for the head on an async thread.
-            return own_thread(|| self.with_here(work));
-        }
-        self.with_here(work)
-    }
-
-    fn with_here<T>(
-        &mut self,
-        work: impl FnOnce(&mut WriteTx) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let tx = match self.tx.take() {
-            Some(tx) => self.tx.insert(tx),
-            None => self.tx.insert(WriteTx::new(connection::open(&self.url, Use::Write)?)),
-        };
-        tx.restart_count();
-        let outcome = work(tx);
-        if outcome.is_err() && !is_idle(tx) {
-            self.tx = None;
-        }
-        outcome
-    }
-
-    /// See [`super::Store::found`].
-    pub(super) fn found(
-        &mut self,
-        work: impl FnOnce(&mut WriteTx) -> Result<(), EffectError> + Send,
-    ) -> Result<(), EffectError> {
-        let (size, ..) = self.begin()?;
-        self.with(|tx| {
-            let outcome = match size {
-                0 => work(tx),
-                _ => Err(EffectError::Conflict("the ledger has begun".to_owned())),
-            };
-            let end = if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" };
-            tx.border().batch_execute(end)?;
-            Ok(outcome)
-        })?
-    }
-
-    /// Begins the write transaction; a connection that died while idle is opened anew, once:
-    /// nothing was asked of it yet.
-    fn begin(&mut self) -> Result<HeadRow, StoreError> {
-        let stale = self.tx.is_some();
-        match self.with(|tx| dialect::begin_locked(tx.border())) {
-            Err(StoreError::Busy(_)) if stale && self.tx.is_none() => {
-                self.with(|tx| dialect::begin_locked(tx.border()))
-            }
-            outcome => outcome,
-        }
-    }
-}
-
-/// Ends whatever transaction is open; `false` when the connection is lost.
-fn is_idle(tx: &mut WriteTx) -> bool {
-    // SQLite has rolled back by itself after some errors and then refuses; that is idle too.
-    let rolled_back = tx.border().batch_execute("ROLLBACK").is_ok();
-    rolled_back || tx.border().batch_execute("SELECT 1").is_ok()
-}
-
-impl Archive for SqlShelf {
-    fn head(&mut self) -> Result<Head, ShelfError> {
-        Ok(head_of(self.with(|tx| dialect::read_head(tx.statement()))?)?)
-    }
-
-    fn bodies(&mut self, from: u64, until: u64) -> Result<Vec<Vec<u8>>, ShelfError> {
-        Ok(self.with(|tx| read_bodies(tx, from, until))?)
-    }
-
-    fn tile(&mut self, level: u8, n: u64) -> Result<Option<Tile>, ShelfError> {
-        self.with(|tx| Ok(Archive::tile(&mut **tx, level, n)))?
-    }
-
-    fn tile_roots(&mut self, level: u8, from: u64, until: u64) -> Result<Vec<Hash>, ShelfError> {
-        Ok(self.with(|tx| read_roots(tx, level, from, until))?)
-    }
-}
-
-impl Shelf for SqlShelf {
-    type Effect = Effect;
-
-    fn append(&mut self, batch: Vec<Prepared<Effect>>) -> Result<Appended, ShelfError> {
-        let locked = self.begin()?;
-        Ok(self.with(|tx| {
-            let appended = write(tx, head_of(locked)?, batch)?;
-            let end = if appended.after == appended.before { "ROLLBACK" } else { "COMMIT" };
-            tx.border().batch_execute(end)?;
-            Ok(appended)
-        })?)
-    }
-}
-
-/// Everything between the lock and the commit (ledger.md §13).
-fn write(
-    tx: &mut WriteTx,
-    before: Head,
-    drafts: Vec<Prepared<Effect>>,
-) -> Result<Appended, StoreError> {
-    let size = before.size();
-    let mut batch = Batch::begin(before.clone());
-    let mut pending = Pending::default();
-    let mut outcomes = Vec::with_capacity(drafts.len());
-    for mut draft in drafts {
-        let outcome = match batch.admit(&draft) {
-            Ok(index) => take(tx, &mut pending, index, &mut draft)?,
-            Err(refused) => Err(refused),
-        };
-        outcomes.push(outcome.map(|()| {
-            let index = batch.accept(&draft);
-            pending.push(signed(index), draft);
-            index
-        }));
-    }
-    pending.flush(tx)?;
-    if batch.next_index() == size {
-        return Ok(Appended { before: before.clone(), after: before, outcomes });
-    }
-    let growth =
-        batch.finish(|level, n| edge(tx, size, level, n)).map_err(|error| match error {
-            GrowthError::Edge(error) => error,
-            contradiction @ GrowthError::Contradiction { .. } => {
-                StoreError::Broken(contradiction.to_string().into())
-            }
-        })?;
-    for tile in &growth.tiles {
-        dialect::insert_tile(tx.statement(), tile)?;
-    }
-    move_head(tx, size, &growth.after, pending.newest)?;
-    Ok(Appended { before, after: growth.after, outcomes })
-}
-
-/// The rows of accepted drafts, written together.
-#[derive(Default)]
-struct Pending {
-    entries: Vec<(i64, Vec<u8>)>,
-    items: Vec<ItemInsert>,
-    projections: Vec<(i64, Projection)>,
-    newest: i64,
-}
-
-impl Pending {
-    fn push(&mut self, index: i64, draft: Prepared<Effect>) {
-        self.newest = self.newest.max(draft.projection.at.0);
-        self.entries.push((index, draft.body));
-        self.projections.push((index, draft.projection));
-        for (position, row) in (0..).zip(draft.items) {
-            if let Some(contact) = row.contact_no {
-                let (contact_no, bytes) = (contact.0, row.bytes);
-                self.items.push(ItemInsert { contact_no, index, position, bytes });
-            }
-        }
-    }
-
-    fn flush(&mut self, tx: &mut WriteTx) -> Result<(), StoreError> {
-        if self.entries.is_empty() {
-            return Ok(());
-        }
-        dialect::insert_entries(tx.statement(), &self.entries)?;
-        dialect::insert_projections(tx.statement(), &self.projections)?;
-        if !self.items.is_empty() {
-            dialect::insert_items(tx.statement(), &self.items)?;
-        }
-        self.entries.clear();
-        self.projections.clear();
-        self.items.clear();
-        Ok(())
-    }
-}
-
-/// Runs a draft's effect in its savepoint and finds the contacts of its items.
-fn take(
-    tx: &mut WriteTx,
-    pending: &mut Pending,
-    index: u64,
-    draft: &mut Prepared<Effect>,
-) -> Result<Result<(), Refused>, StoreError> {
-    let Some(effect) = draft.effect.take() else {
-        return find_contacts(tx, &mut draft.items);
-    };
-    if draft.projection.restricting {
-        // An erasure deletes item rows: those of earlier drafts must be there to be deleted.
-        pending.flush(tx)?;
-    }
-    tx.set_index(index);
-    tx.border().batch_execute("SAVEPOINT effect")?;
-    let outcome = match effect.run(tx) {
-        Ok(()) => find_contacts(tx, &mut draft.items)?,
-        Err(EffectError::Conflict(what) | EffectError::Store(StoreError::Conflict(what))) => {
-            Err(Refused::Conflict(what))
-        }
-        Err(EffectError::Invalid(what) | EffectError::Store(StoreError::Row(what))) => {
-            Err(Refused::Invalid(what))
-        }
-        Err(EffectError::Store(error)) => return Err(error),
-    };
-    let end = match outcome {
-        Ok(()) => "RELEASE SAVEPOINT effect",
-        Err(_) => "ROLLBACK TO SAVEPOINT effect; RELEASE SAVEPOINT effect",
-    };
-    tx.border().batch_execute(end)?;
-    Ok(outcome)
-}
-
-/// Fills in the numbers of contacts that the draft's own effect created.
-fn find_contacts(
-    tx: &mut WriteTx,
-    items: &mut [ItemRow],
-) -> Result<Result<(), Refused>, StoreError> {
-    for item in items.iter_mut().filter(|item| item.contact_no.is_none()) {
-        let found: Vec<i64> = fixed::<BigInt>("SELECT no FROM contact WHERE ref = $1")
-            .bind::<Binary, _>(item.contact_ref.0.as_slice())
-            .load(tx.statement())?;
-        match found.first() {
-            Some(no) => item.contact_no = Some(crate::id::ContactNo(*no)),
-            None => return Ok(Err(Refused::Invalid("an item names no contact".to_owned()))),
-        }
-    }
-    Ok(Ok(()))
-}
-
-/// The hashes of an unfinished tile before the batch: leaf hashes of bodies, or roots below.
-fn edge(tx: &mut WriteTx, size: u64, level: u8, n: u64) -> Result<Vec<Hash>, StoreError> {
-    let from = n.saturating_mul(u64::from(WIDTH));
-    match level.checked_sub(1) {
-        None => {
-            let bodies = read_bodies(tx, from, size)?;
-            Ok(bodies.iter().map(|body| Hash::leaf(body)).collect())
-        }
-        Some(below) => {
-            // Tiles of this batch are written after the walk, so all that is there is older.
-            read_roots(tx, below, from, from.saturating_add(u64::from(WIDTH)))
-        }
-    }
-}
-
-/// Writes the new head where the old one still stands.
-fn move_head(tx: &mut WriteTx, size: u64, after: &Head, at: i64) -> Result<(), StoreError> {
-    let moved = fixed::<()>(
-        "UPDATE ledger_head SET size = $1, frontier = $2, last_restricting = $3, epoch = $4, \
-         updated_at = $5 WHERE id = 1 AND size = $6",
-    )
-    .bind::<BigInt, _>(signed(after.size()))
-    .bind::<Binary, _>(after.frontier.to_bytes())
-    .bind::<BigInt, _>(after.last_restricting.map_or(-1, signed))
-    .bind::<BigInt, _>(i64::from(after.epoch))
-    .bind::<BigInt, _>(at)
-    .bind::<BigInt, _>(signed(size))
-    .execute(tx.statement())?;
-    if moved == 1 { Ok(()) } else { Err(nonsense("the head moved under its lock")) }
 }
 
 /// Which log this database holds.
@@ -380,7 +116,7 @@ pub struct LogIdentity {
     /// The ids of its keys, joined by commas.
     pub key_ids: String,
     /// When it was founded.
-    pub created_at: crate::clock::Moment,
+    pub created_at: Moment,
 }
 
 /// The log that was founded here, if one was.
@@ -389,11 +125,7 @@ pub fn find_log(tx: &mut ReadTx) -> Result<Option<LogIdentity>, StoreError> {
         "SELECT origin, log_key_ids, created_at FROM ledger_log WHERE id = 1",
     )
     .load(tx.statement())?;
-    let identity = |(origin, key_ids, at)| LogIdentity {
-        origin,
-        key_ids,
-        created_at: crate::clock::Moment(at),
-    };
+    let identity = |(origin, key_ids, at)| LogIdentity { origin, key_ids, created_at: Moment(at) };
     Ok(rows.into_iter().next().map(identity))
 }
 

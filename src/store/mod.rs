@@ -13,6 +13,7 @@ mod error;
 mod migrate;
 mod pool;
 mod schema;
+mod shelf;
 mod statement;
 mod tx;
 mod url;
@@ -35,7 +36,7 @@ pub mod idempotency_rows;
 /// The key ring.
 pub mod key_rows;
 
-/// The ledger's own rows, and its shelf.
+/// The ledger's own rows.
 pub mod ledger_rows;
 
 /// Partners, certificates, grants.
@@ -55,8 +56,8 @@ use std::sync::mpsc::sync_channel;
 
 pub use effect::Effect;
 pub use error::{EffectError, StoreError};
-pub use ledger_rows::SqlShelf;
 pub use migrate::{SchemaState, migrate, revert, schema_state};
+pub use shelf::SqlShelf;
 pub use tx::{ReadTx, WriteTx};
 pub use url::{BadUrl, Url};
 

@@ -12,7 +12,7 @@ use diesel::sql_types::Text;
 
 pub(super) use multi::AnyConnection;
 pub(super) use postgres::PgConnection;
-pub(super) use sqlite::checkpoint;
+pub(super) use sqlite::{Checkpoint, checkpoint};
 
 use super::error::StoreError;
 use super::statement::fixed;

@@ -65,14 +65,28 @@ pub(super) fn assert_durable(connection: &mut SqliteConnection) -> Result<(), St
     Ok(())
 }
 
-/// Copies the write-ahead log back into the file. `whole` also empties the log, which waits for
-/// readers; otherwise it copies what it can without disturbing anybody.
+/// How much of the write-ahead log is copied back, and who is held up by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Checkpoint {
+    /// What can be copied without disturbing anybody.
+    Passive,
+    /// All of it, and the log is emptied, if nobody is in the way at this moment.
+    Empty,
+    /// The same, waiting for readers; writers wait meanwhile.
+    Force,
+}
+
+/// Copies the write-ahead log back into the file.
 pub(in crate::store) fn checkpoint(
     connection: &mut SqliteConnection,
-    whole: bool,
+    how: Checkpoint,
 ) -> Result<(), StoreError> {
-    let sql =
-        if whole { "PRAGMA wal_checkpoint(TRUNCATE)" } else { "PRAGMA wal_checkpoint(PASSIVE)" };
+    let (patience, sql) = match how {
+        Checkpoint::Passive => ("PRAGMA busy_timeout = 0", "PRAGMA wal_checkpoint(PASSIVE)"),
+        Checkpoint::Empty => ("PRAGMA busy_timeout = 0", "PRAGMA wal_checkpoint(TRUNCATE)"),
+        Checkpoint::Force => ("PRAGMA busy_timeout = 250", "PRAGMA wal_checkpoint(TRUNCATE)"),
+    };
+    connection.batch_execute(patience)?;
     let _: (i64, i64, i64) = fixed::<(BigInt, BigInt, BigInt)>(sql).get_result(connection)?;
     Ok(())
 }

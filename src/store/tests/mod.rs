@@ -9,6 +9,7 @@
     reason = "tests fail loudly"
 )]
 
+mod faults;
 mod ledger;
 mod rows;
 mod schema;

@@ -23,6 +23,8 @@ pub const REQUIRE: &str = "FIELDGATE_REQUIRE_POSTGRES";
 pub struct Server {
     programs: PathBuf,
     directory: PathBuf,
+    port: u16,
+    // Ends the server when its pipe closes: when this value is dropped, or the process is gone.
     _watcher: Child,
 }
 
@@ -40,9 +42,31 @@ pub fn server() -> Option<&'static Server> {
                 eprintln!("PostgreSQL half skipped: its programs are not installed");
                 return None;
             };
-            Some(start(programs))
+            Some(start(programs, 5432, ""))
         })
         .as_ref()
+}
+
+/// A server of a test's own that speaks TLS on `localhost`, with a password for channel binding.
+/// Gives the address of its database, without parameters.
+pub fn server_over_tls(certificate: &str, key: &str) -> Option<(Server, String)> {
+    let programs = server()?.programs.clone();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = free.local_addr().expect("its number").port();
+    drop(free);
+    let server = start(programs, port, "-c listen_addresses=localhost");
+    for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+        let path = server.directory.join("data").join(name);
+        std::fs::write(&path, text).expect("a file in the data directory");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&path, mode).expect("a private file");
+        give_away(&path);
+    }
+    server.sql("ALTER USER fieldgate PASSWORD 'sesame'");
+    server.sql("ALTER SYSTEM SET ssl = on");
+    server.sql("SELECT pg_reload_conf()");
+    let address = format!("postgres://fieldgate:sesame@localhost:{port}/postgres");
+    Some((server, address))
 }
 
 impl Server {
@@ -64,9 +88,9 @@ impl Server {
     /// Runs one statement as superuser in the database `postgres`.
     pub fn sql(&self, statement: &str) {
         let socket = self.directory.display().to_string();
-        let arguments =
-            ["-qXAt", "-h", &socket, "-U", "fieldgate", "-d", "postgres", "-c", statement];
-        run(Command::new(self.programs.join("psql")).args(arguments));
+        let port = self.port.to_string();
+        let place = ["-h", &socket, "-p", &port, "-U", "fieldgate", "-d", "postgres"];
+        run(Command::new(self.programs.join("psql")).args(place).args(["-qXAt", "-c", statement]));
     }
 
     fn create(&self, template: &str) -> String {
@@ -95,17 +119,18 @@ fn programs() -> Option<PathBuf> {
     found.into_iter().find(|bin| needed.iter().all(|name| bin.join(name).is_file()))
 }
 
-fn start(programs: PathBuf) -> Server {
+fn start(programs: PathBuf, port: u16, settings: &str) -> Server {
     // Short, because the path of a socket has at most 107 bytes.
-    let directory = std::env::temp_dir().join(format!("fg-pg-{}", std::process::id()));
+    let directory = std::env::temp_dir().join(format!("fg-pg-{}-{port}", std::process::id()));
     let _ = std::fs::remove_dir_all(&directory);
     std::fs::create_dir(&directory).expect("a directory for PostgreSQL");
     let account = give_away(&directory);
     let data = directory.join("data").display().to_string();
     let initdb = programs.join("initdb").display().to_string();
     let pg_ctl = programs.join("pg_ctl").display().to_string();
-    let arguments = ["--no-sync", "-A", "trust", "-U", "fieldgate", "-E", "UTF8", "--locale=C"];
-    run(command(account, &initdb).args(arguments).args(["-D", &data]));
+    let arguments = ["--no-sync", "-U", "fieldgate", "-E", "UTF8", "--locale=C", "-D", &data];
+    let access = ["--auth-local=trust", "--auth-host=scram-sha-256"];
+    run(command(account, &initdb).args(arguments).args(access));
 
     // The watcher is started first: should the start fail half-way, it still tidies up.
     let stop = "cat; \"$1\" -D \"$2\" -m immediate stop; rm -rf \"$3\"";
@@ -118,8 +143,8 @@ fn start(programs: PathBuf) -> Server {
         .spawn()
         .expect("a watcher for PostgreSQL");
     let options = format!(
-        "-k {} -c listen_addresses= -c max_connections=300 -c shared_buffers=32MB \
-         -c max_wal_size=256MB",
+        "-k {} -p {port} -c listen_addresses= -c max_connections=300 -c shared_buffers=32MB \
+         -c max_wal_size=256MB {settings}",
         directory.display()
     );
     let log = directory.join("log").display().to_string();
@@ -128,7 +153,7 @@ fn start(programs: PathBuf) -> Server {
     // The server would otherwise hold the pipe that `output` reads to its end.
     let started = start.stdout(Stdio::null()).stderr(Stdio::null()).status();
     assert!(started.is_ok_and(|status| status.success()), "pg_ctl start failed; see {log}");
-    Server { programs, directory, _watcher: watcher }
+    Server { programs, directory, port, _watcher: watcher }
 }
 
 /// `initdb` refuses root: then the directory goes to an account that may run it.
