@@ -40,7 +40,7 @@ fn request() -> RequestId {
 }
 
 fn at(n: u64) -> Moment {
-    Moment(1_790_000_000_000_000 + n as i64 * 1_000)
+    Moment(1_790_000_000_000_000 + n.cast_signed() * 1_000)
 }
 
 fn contact(n: u64) -> ContactRef {
@@ -51,7 +51,7 @@ fn contact(n: u64) -> ContactRef {
 
 fn item(n: u64) -> Item {
     Item {
-        contact_no: Some(ContactNo(n as i64)),
+        contact_no: Some(ContactNo(n.cast_signed())),
         contact_ref: contact(n),
         fields: FieldSet::of(&[Field::Email, Field::Country]),
         salt: [n as u8; 16],
