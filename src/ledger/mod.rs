@@ -238,3 +238,15 @@ pub trait Records: Archive {
     /// The projections of the entries `from..until`, ordered by index.
     fn projections(&mut self, from: u64, until: u64) -> Result<Vec<StoredProjection>, ShelfError>;
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::panic,
+    reason = "tests fail loudly"
+)]
+mod tests;

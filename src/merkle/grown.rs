@@ -101,9 +101,9 @@ mod tests {
                 let root = defined(&all[..new]);
                 assert_eq!(grown.frontier().root(), root);
                 assert_eq!(grown.added(), count(new - old));
-                for index in old..new {
-                    let path = grown.inclusion(count(index)).unwrap();
-                    verify_inclusion(&all[index], count(index), count(new), &path, &root).unwrap();
+                for (index, leaf) in (count(old)..).zip(&all[old..new]) {
+                    let path = grown.inclusion(index).unwrap();
+                    verify_inclusion(leaf, index, count(new), &path, &root).unwrap();
                 }
                 assert!(grown.inclusion(count(new)).is_err());
                 assert!(old == 0 || grown.inclusion(count(old - 1)).is_err());

@@ -42,7 +42,7 @@ impl Hash {
     }
 
     /// Standard base64 with padding, 44 characters: the form of every log text.
-    pub fn to_base64(&self) -> String {
+    pub fn to_base64(self) -> String {
         text::to_base64(&self.0)
     }
 

@@ -42,3 +42,6 @@ pub mod policy;
 
 pub use hash::Hash;
 pub use tree::Frontier;
+
+#[cfg(test)]
+mod golden;

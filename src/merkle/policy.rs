@@ -301,9 +301,9 @@ mod tests {
     }
 
     fn declared(rest: &str) -> String {
-        let lines: String =
-            (1..=5).map(|n| format!("witness w{n} {}\n", witness(n).verifier())).collect();
-        format!("# who we trust\nlog {LOG_VKEY} https://ledger.example.com/\n{lines}{rest}")
+        let line = |n| format!("witness w{n} {}", witness(n).verifier());
+        let lines = (1..=5).map(line).collect::<Vec<_>>().join("\n");
+        format!("# who we trust\nlog {LOG_VKEY} https://ledger.example.com/\n{lines}\n{rest}")
     }
 
     #[test]

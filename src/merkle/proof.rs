@@ -255,6 +255,8 @@ impl HashSource for &[Hash] {
     reason = "tests fail loudly"
 )]
 mod tests {
+    use super::super::grown::Grown;
+    use super::super::tree::Frontier;
     use super::super::tree::tests::{defined, leaves, reference_leaves};
     use super::*;
 
@@ -315,20 +317,25 @@ mod tests {
     #[test]
     fn inclusion_agrees_with_the_definition() {
         let all = leaves(1025);
+        // Complete subtrees are the same at every size.
+        let tree = Grown::new(Frontier::new(), &all);
+        let mut frontier = Frontier::new();
         for size in 0..=1025_usize {
-            let mut tree = &all[..size];
-            let root = super::super::tree::root_of(tree);
+            let root = frontier.root();
             // Every index of small trees; the edges and a stride of large ones.
             let step = if size <= 130 { 1 } else { 61 };
             for index in (0..size).step_by(step).chain(size.checked_sub(1)) {
-                let path = inclusion(&mut tree, count(index), count(size)).unwrap();
+                let path = inclusion(&mut &tree, count(index), count(size)).unwrap();
                 let inner = (count(index) ^ (count(size) - 1)).checked_ilog2().map_or(0, |b| b + 1);
                 let expected = inner + (count(index) >> inner).count_ones();
                 assert_eq!(count(path.len()), u64::from(expected));
                 if size <= 130 {
-                    assert_eq!(path, defined_path(index, tree));
+                    assert_eq!(path, defined_path(index, &all[..size]));
                 }
                 verify_inclusion(&all[index], count(index), count(size), &path, &root).unwrap();
+            }
+            if let Some(leaf) = all.get(size) {
+                frontier.push(*leaf);
             }
         }
     }
