@@ -1,3 +1,5 @@
 //! Parses the command line and hands over to `cli`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    fieldgate::cli::run()
+}

@@ -148,8 +148,8 @@ fn edges(found: &[Source]) -> Vec<String> {
             for path in uses(line) {
                 let target = path.split("::").next().unwrap_or_default();
                 let fits = |entry: &&str| {
-                    (**entry == "ground" && GROUND.contains(&target))
-                        || path == **entry
+                    (*entry == "ground" && GROUND.contains(&target))
+                        || path.as_str() == *entry
                         || path.starts_with(&format!("{entry}::"))
                         || entry.starts_with(path.trim_end_matches("::")) && path.ends_with("::")
                 };

@@ -6,6 +6,7 @@ use x509_parser::public_key::PublicKey;
 
 use crate::clock::Moment;
 use crate::id::Thumbprint;
+use crate::secret::KeyDocument;
 
 /// Largest certificate that is looked at, in bytes of DER.
 const DER_BYTES_MAX: usize = 8 * 1024;
@@ -75,6 +76,24 @@ pub fn leaf_from_pem(pem: &[u8]) -> Result<Vec<u8>, CertificateFault> {
         (Some(Ok(der)), None) => Ok(der.to_vec()),
         _ => Err(CertificateFault::Pem),
     }
+}
+
+/// Every certificate of a PEM text, in order: a server's chain, leaf first.
+pub fn chain_from_pem(pem: &[u8]) -> Result<Vec<Vec<u8>>, CertificateFault> {
+    use rustls_pki_types::CertificateDer;
+    use rustls_pki_types::pem::PemObject as _;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let chain: Vec<_> =
+        found.map_err(|_| CertificateFault::Pem)?.into_iter().map(|der| der.to_vec()).collect();
+    if chain.is_empty() { Err(CertificateFault::Pem) } else { Ok(chain) }
+}
+
+/// The one private key of a PEM text.
+pub fn key_from_pem(pem: &[u8]) -> Result<KeyDocument, CertificateFault> {
+    use rustls_pki_types::PrivateKeyDer;
+    use rustls_pki_types::pem::PemObject as _;
+    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| CertificateFault::Pem)?;
+    Ok(KeyDocument::new(key.secret_der().to_vec()))
 }
 
 fn key_accepted(key: &SubjectPublicKeyInfo<'_>) -> bool {

@@ -3,6 +3,9 @@
 /// The table of codes: status, title, hint.
 pub mod code;
 
+/// How a story's bad end becomes a problem.
+mod story;
+
 /// Errors of the OAuth endpoints in their own form (RFC 6749 §5.2).
 pub mod oauth;
 

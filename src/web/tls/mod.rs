@@ -6,6 +6,9 @@
 /// The server's TLS settings, built from scratch for each door.
 pub mod settings;
 
+/// From the registry to what is trusted.
+pub mod registry;
+
 /// What is trusted now, swapped as one piece.
 pub mod trust;
 

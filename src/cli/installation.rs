@@ -1,0 +1,186 @@
+//! Opens an installation from its settings: master key, key ring, store, ledger, gateway.
+
+use std::path::Path;
+
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::flows::{Actor, Gateway};
+use crate::id::RequestId;
+use crate::ledger::{Notary, Sequencer};
+use crate::merkle::key::{KeyType, Signer};
+use crate::secret::KeyBytes;
+use crate::store::{Effect, OpenOptions, Store, Url, key_rows};
+use crate::vault::authority::Authority;
+use crate::vault::certificate::leaf_from_pem;
+use crate::vault::keyring::{KeyUse, Keyring};
+
+use super::say::{Ending, Failure};
+
+/// Everything a command needs.
+pub(super) struct Installation {
+    pub(super) settings: Settings,
+    pub(super) master: KeyBytes,
+    pub(super) store: Store,
+    pub(super) sequencer: Sequencer<Effect>,
+    pub(super) gateway: Gateway,
+}
+
+impl Installation {
+    /// Opens the installation a settings file describes.
+    pub(super) fn open(config: &Path) -> Result<Self, Failure> {
+        let settings = load(config)?;
+        let master = read_master(&settings.keys.master_file)?;
+        let url = store_url(&settings)?;
+        let options = OpenOptions { readers: settings.store.readers, create: false };
+        let store = Store::open(&url, options).map_err(|error| {
+            let hint =
+                "`fieldgate database check` says more; `fieldgate database migrate` makes it";
+            Failure::new(Ending::Settings, chain(&error)).hint(hint)
+        })?;
+        let rows =
+            store.read_blocking(key_rows::list_keys).map_err(|e| Failure::broken(chain(&e)))?;
+        let keyring =
+            Keyring::open(&master, &rows).map_err(|fault| Failure::new(Ending::Settings, fault))?;
+        let signer = signer(&settings, &keyring)?;
+        let notary = Notary::new(vec![self::signer(&settings, &keyring)?]);
+        let sequencer = Sequencer::start(store.shelf(), vec![signer])
+            .map_err(|error| Failure::broken(chain(&error)))?;
+        let gateway =
+            Gateway::new(store.clone(), sequencer.clone(), (keyring, notary), Clock::System);
+        Ok(Self { settings, master, store, sequencer, gateway })
+    }
+
+    /// The authority that issues certificates here.
+    pub(super) fn authority(&self) -> Result<Authority, Failure> {
+        let keyring = self.gateway.keyring();
+        let key = keyring
+            .current(KeyUse::Authority)
+            .and_then(|id| keyring.document(id))
+            .map_err(|fault| Failure::new(Ending::Settings, fault))?;
+        let pem = read_file(&self.settings.keys.authority_file)?;
+        let certificate = leaf_from_pem(&pem).map_err(|f| Failure::new(Ending::Settings, f))?;
+        Authority::open(&key, &certificate).map_err(Failure::broken)
+    }
+}
+
+/// Reads the settings.
+pub(super) fn load(config: &Path) -> Result<Settings, Failure> {
+    Settings::load(config).map_err(|error| Failure::new(Ending::Settings, error))
+}
+
+/// The store's address.
+pub(super) fn store_url(settings: &Settings) -> Result<Url, Failure> {
+    Url::parse(&settings.store.url).map_err(|error| Failure::new(Ending::Settings, error))
+}
+
+/// The signer of checkpoints; its name is the log's origin.
+pub(super) fn signer(settings: &Settings, keyring: &Keyring) -> Result<Signer, Failure> {
+    let seed =
+        keyring.bytes(KeyUse::Checkpoint).map_err(|fault| Failure::new(Ending::Settings, fault))?;
+    Signer::from_seed(&settings.ledger.origin, KeyType::Log, seed.expose())
+        .map_err(|fault| Failure::new(Ending::Settings, fault))
+}
+
+/// Reads the master key: 64 hex digits in a file that only its owner may read.
+pub(super) fn read_master(path: &Path) -> Result<KeyBytes, Failure> {
+    check_mode(path)?;
+    let text = read_file(path)?;
+    let wrong = || {
+        let says = format!("{} does not hold 64 hex digits", path.display());
+        Failure::new(Ending::Settings, says)
+    };
+    let text = std::str::from_utf8(&text).map_err(|_| wrong())?.trim();
+    let digits: Option<Vec<u8>> = text.bytes().map(hex_digit).collect();
+    let bytes: Vec<u8> = digits
+        .ok_or_else(wrong)?
+        .chunks_exact(2)
+        .filter_map(|pair| match pair {
+            [high, low] => Some(high.wrapping_mul(16).wrapping_add(*low)),
+            _ => None,
+        })
+        .collect();
+    if text.len() != 64 {
+        return Err(wrong());
+    }
+    bytes.try_into().map(KeyBytes::new).map_err(|_| wrong())
+}
+
+fn hex_digit(letter: u8) -> Option<u8> {
+    char::from(letter).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+#[cfg(unix)]
+fn check_mode(path: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Ok(facts) = std::fs::metadata(path) else { return Ok(()) };
+    if facts.permissions().mode() & 0o077 != 0 {
+        let says = format!("{} can be read by others than its owner", path.display());
+        let hint = format!("chmod 600 {}", path.display());
+        return Err(Failure::new(Ending::Settings, says).hint(hint));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_mode(_: &Path) -> Result<(), Failure> {
+    Ok(())
+}
+
+/// Reads a file, naming it when it cannot be read.
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| {
+        Failure::new(Ending::Settings, format!("cannot read {}: {error}", path.display()))
+    })
+}
+
+/// Writes a file that only its owner may read: made with that mode, then filled, flushed and
+/// renamed, so that no moment exists in which others could read it or half of it is there.
+pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    use std::io::Write as _;
+    let failed = |error: std::io::Error| {
+        Failure::broken(format!("cannot write {}: {error}", path.display()))
+    };
+    let temporary = path.with_extension("new");
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    let mut file = options.open(&temporary).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+    std::fs::rename(&temporary, path).map_err(failed)
+}
+
+/// The operating system's user who runs the command, under a new request id. `--as` overrides it
+/// where two people are needed.
+pub(super) fn actor(name: Option<&str>) -> Actor {
+    let name = name.map_or_else(operator, str::to_owned);
+    Actor { name, request: RequestId::new() }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the login is a fact of the session, not a setting")]
+fn operator() -> String {
+    std::env::var("SUDO_USER")
+        .or_else(|_| std::env::var("USER"))
+        .or_else(|_| std::env::var("LOGNAME"))
+        .unwrap_or_else(|_| "operator".to_owned())
+}
+
+/// An error with its causes, for people.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut says = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        says = format!("{says}: {inner}");
+        cause = inner.source();
+    }
+    says
+}
+
+/// Runs an async story to its end.
+pub(super) fn wait<T>(story: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    Ok(runtime.map_err(Failure::broken)?.block_on(story))
+}

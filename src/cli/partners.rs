@@ -1,0 +1,479 @@
+//! `fieldgate partner`: add, approve, suspend, resume, grant, bind and revoke certificates, list.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use crate::clock::{DAY, Moment};
+use crate::domain::contact::{Country, PointSet};
+use crate::domain::field::FieldSet;
+use crate::domain::grant::{Grant, Territory};
+use crate::domain::partner::{Partner, PartnerKind, PartnerState};
+use crate::domain::purpose::Purpose;
+use crate::flows::{Registry, onboard};
+use crate::id::{GrantId, PartnerId, Thumbprint};
+use crate::ledger::Receipt;
+use crate::vault::authority::{csr_from_pem_or_der, to_pem};
+use crate::vault::certificate::leaf_from_pem;
+
+use super::installation::{Installation, actor, read_file, wait};
+use super::say::{Ending, Failure, Say, Voice};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PartnerCommand {
+    /// Enter a partner; a second person approves it.
+    Add(AddArguments),
+    /// Approve a partner that somebody else entered.
+    Approve(Named),
+    /// Stop a partner: certificates and tokens die at once, live connections are cut.
+    Suspend(Named),
+    /// Let a suspended partner come back.
+    Resume(Named),
+    /// Set what a partner may receive for one purpose; the former grant ends.
+    Grant(GrantArguments),
+    /// Register a certificate: issue one from a signing request, or pin the partner's own.
+    BindCertificate(BindArguments),
+    /// Revoke a certificate for ever.
+    RevokeCertificate(RevokeArguments),
+    /// List partners with their certificates and grants.
+    List,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Named {
+    /// Code of the partner.
+    code: String,
+    /// Who acts, where two people are needed; the login when left out.
+    #[arg(long = "as", value_name = "NAME")]
+    acting: Option<String>,
+    /// Check and tell, change nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct AddArguments {
+    /// Short name: a-z, 0-9 and -.
+    code: String,
+    /// distributor, reseller, `service_partner` or `in_house`.
+    #[arg(long)]
+    kind: String,
+    /// Name of the legal entity.
+    #[arg(long)]
+    legal_name: String,
+    /// Country of the legal entity, ISO 3166-1.
+    #[arg(long)]
+    country: String,
+    /// Reference of the contract.
+    #[arg(long, default_value = "none")]
+    contract: String,
+    /// Version of the contract.
+    #[arg(long, default_value = "1")]
+    contract_version: String,
+    /// Mailbox of the privacy contact (a role, not a person).
+    #[arg(long, default_value = "")]
+    privacy_contact: String,
+    /// Days to answer a recall.
+    #[arg(long, default_value_t = 7)]
+    recall_days: u16,
+    /// Requests per minute.
+    #[arg(long, default_value_t = 600)]
+    requests_per_minute: u32,
+    /// Who enters it; the login when left out.
+    #[arg(long = "as", value_name = "NAME")]
+    acting: Option<String>,
+    /// Check and tell, change nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct GrantArguments {
+    /// Code of the partner.
+    code: String,
+    /// offers, licensing, support or news.
+    #[arg(long)]
+    purpose: String,
+    /// Field codes joined by commas; the purpose's usual fields when left out.
+    #[arg(long)]
+    fields: Option<String>,
+    /// Country codes joined by commas, or `*`.
+    #[arg(long)]
+    territory: String,
+    /// Collection points joined by commas; all when left out.
+    #[arg(long)]
+    points: Option<String>,
+    /// First moment, RFC 3339 or a day; now when left out.
+    #[arg(long)]
+    from: Option<Moment>,
+    /// Last moment (exclusive); open when left out.
+    #[arg(long)]
+    until: Option<Moment>,
+    /// Check and tell, change nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct BindArguments {
+    /// Code of the partner.
+    code: String,
+    /// Signing request (PEM or DER): our authority issues the certificate.
+    #[arg(long, conflicts_with = "certificate", required_unless_present = "certificate")]
+    csr: Option<PathBuf>,
+    /// The partner's own certificate (PEM), whose fingerprint you compared with the partner.
+    #[arg(long)]
+    certificate: Option<PathBuf>,
+    /// Days an issued certificate lives.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=90))]
+    days: u16,
+    /// Where the issued certificate is written; standard output when left out.
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RevokeArguments {
+    /// Thumbprint: base64url, or hex as openssl prints it.
+    thumbprint: Thumbprint,
+    /// unspecified, `key_compromise`, `affiliation_changed`, superseded or cessation.
+    #[arg(long, default_value = "unspecified")]
+    reason: String,
+}
+
+/// What an act did.
+#[derive(Debug, Serialize)]
+pub(super) struct Act {
+    pub(super) done: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) entry: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<String>,
+    pub(super) next: Option<String>,
+}
+
+impl Act {
+    pub(super) fn new(done: impl Into<String>, receipt: &Receipt) -> Self {
+        Self { done: done.into(), entry: Some(receipt.index()), id: None, next: None }
+    }
+
+    pub(super) fn dry(done: impl Into<String>) -> Self {
+        Self {
+            done: format!("dry run, nothing changed: {}", done.into()),
+            entry: None,
+            id: None,
+            next: None,
+        }
+    }
+
+    pub(super) fn next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+
+    fn id(mut self, id: impl ToString) -> Self {
+        self.id = Some(id.to_string());
+        self
+    }
+}
+
+impl Say for Act {
+    fn say(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        match self.entry {
+            Some(entry) => writeln!(out, "{} (ledger entry {entry})", self.done)?,
+            None => writeln!(out, "{}", self.done)?,
+        }
+        if let Some(id) = &self.id {
+            writeln!(out, "  id: {id}")?;
+        }
+        if let Some(next) = &self.next {
+            writeln!(out, "  next: {next}")?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn run(
+    command: &PartnerCommand,
+    config: &Path,
+    voice: Voice,
+) -> Result<Ending, Failure> {
+    let open = Installation::open(config)?;
+    let answer = match command {
+        PartnerCommand::Add(arguments) => add(&open, arguments)?,
+        PartnerCommand::Approve(named) => change(&open, named, "approved", PartnerState::Approved)?
+            .next(format!("fieldgate partner bind-certificate {} --csr FILE", named.code)),
+        PartnerCommand::Suspend(named) => {
+            change(&open, named, "suspended", PartnerState::Suspended)?
+        }
+        PartnerCommand::Resume(named) => change(&open, named, "resumed", PartnerState::Active)?,
+        PartnerCommand::Grant(arguments) => grant(&open, arguments)?,
+        PartnerCommand::BindCertificate(arguments) => bind(&open, arguments, voice)?,
+        PartnerCommand::RevokeCertificate(arguments) => {
+            let who = actor(None);
+            let RevokeArguments { thumbprint, reason } = arguments;
+            let story = onboard::revoke_certificate(&open.gateway, &who, *thumbprint, reason);
+            Act::new("certificate revoked; its connections are cut within a second", &wait(story)??)
+        }
+        PartnerCommand::List => {
+            let registry = wait(open.gateway.registry_now())??;
+            voice.tell(&Listing::of(&registry, open.gateway.now()));
+            return Ok(Ending::Done);
+        }
+    };
+    voice.tell(&answer);
+    Ok(Ending::Done)
+}
+
+pub(super) fn invalid(at: &str, says: impl std::fmt::Display) -> Failure {
+    Failure::new(Ending::Invalid, format!("{at}: {says}"))
+}
+
+/// Reads a code of a catalogue, naming the known ones when it is another.
+pub(super) fn parse_code<T: Copy>(
+    at: &str,
+    code: &str,
+    all: &[T],
+    name: fn(T) -> &'static str,
+) -> Result<T, Failure> {
+    all.iter().copied().find(|one| name(*one) == code).ok_or_else(|| {
+        let known: Vec<_> = all.iter().map(|one| name(*one)).collect();
+        invalid(at, format!("must be one of {}", known.join(", ")))
+    })
+}
+
+/// Reads a purpose.
+pub(super) fn purpose(code: &str) -> Result<Purpose, Failure> {
+    parse_code("purpose", code, Purpose::ALL, Purpose::code)
+}
+
+/// Reads field codes joined by commas.
+pub(super) fn fields(codes: &str) -> Result<FieldSet, Failure> {
+    FieldSet::from_codes(codes.split(',').map(str::trim))
+        .map_err(|code| invalid("fields", format!("{code} is unknown or named twice")))
+}
+
+fn add(open: &Installation, arguments: &AddArguments) -> Result<Act, Failure> {
+    let who = actor(arguments.acting.as_deref());
+    let now = open.gateway.now();
+    let partner = Partner {
+        id: PartnerId::new(),
+        code: arguments.code.clone(),
+        kind: parse_code("kind", &arguments.kind, PartnerKind::ALL, PartnerKind::code)?,
+        state: PartnerState::Applied,
+        legal_name: arguments.legal_name.clone(),
+        country: Country::parse(&arguments.country).map_err(|f| invalid("country", f))?,
+        contract_ref: arguments.contract.clone(),
+        contract_version: arguments.contract_version.clone(),
+        privacy_contact: arguments.privacy_contact.clone(),
+        recall_days: arguments.recall_days,
+        requests_per_minute: arguments.requests_per_minute,
+        applied_by: who.name.clone(),
+        approved_by: None,
+        tokens_not_before: now,
+        created_at: now,
+    };
+    Partner::check_code(&partner.code).map_err(|fault| invalid("code", fault))?;
+    if arguments.dry_run {
+        return Ok(Act::dry(format!("would enter {} as {}", partner.code, partner.kind)));
+    }
+    let (id, code) = (partner.id, partner.code.clone());
+    let receipt = wait(onboard::add(&open.gateway, &who, partner))??;
+    Ok(Act::new(format!("{code} entered, waits for approval"), &receipt)
+        .id(id)
+        .next(format!("a second person: fieldgate partner approve {code}")))
+}
+
+fn change(
+    open: &Installation,
+    named: &Named,
+    done: &str,
+    next: PartnerState,
+) -> Result<Act, Failure> {
+    let who = actor(named.acting.as_deref());
+    let (gateway, code) = (&open.gateway, named.code.as_str());
+    if named.dry_run {
+        let partner = wait(onboard::find(gateway, code))??;
+        partner.check_state(next).map_err(|fault| Failure::new(Ending::Conflict, fault))?;
+        return Ok(Act::dry(format!("{code} would become {}", next.code())));
+    }
+    let receipt = match next {
+        PartnerState::Approved => wait(onboard::approve(gateway, &who, code))??,
+        PartnerState::Suspended => wait(onboard::suspend(gateway, &who, code))??,
+        _ => wait(onboard::resume(gateway, &who, code))??,
+    };
+    Ok(Act::new(format!("{code} {done}"), &receipt))
+}
+
+fn grant(open: &Installation, arguments: &GrantArguments) -> Result<Act, Failure> {
+    let purpose = purpose(&arguments.purpose)?;
+    let partner = wait(onboard::find(&open.gateway, &arguments.code))??;
+    let points = match &arguments.points {
+        None => PointSet::EVERY,
+        Some(codes) => PointSet::from_codes(codes.split(',').map(str::trim))
+            .map_err(|code| invalid("points", format!("{code} is unknown or named twice")))?,
+    };
+    let grant = Grant {
+        id: GrantId::new(),
+        partner: partner.id,
+        purpose,
+        fields: match &arguments.fields {
+            None => purpose.row().fields_usual,
+            Some(codes) => fields(codes)?,
+        },
+        territory: Territory::parse(&arguments.territory).map_err(|f| invalid("territory", f))?,
+        points,
+        from: arguments.from.unwrap_or(open.gateway.now()),
+        until: arguments.until,
+    };
+    grant.check().map_err(|fault| invalid("grant", fault))?;
+    let says = format!(
+        "{} may receive {} for {purpose} of people in {}",
+        partner.code,
+        grant.fields.codes(),
+        grant.territory.text()
+    );
+    if arguments.dry_run {
+        return Ok(Act::dry(says));
+    }
+    let id = grant.id;
+    let receipt = wait(onboard::grant(&open.gateway, &actor(None), grant))??;
+    Ok(Act::new(says, &receipt).id(id))
+}
+
+fn bind(open: &Installation, arguments: &BindArguments, voice: Voice) -> Result<Act, Failure> {
+    let (gateway, who) = (&open.gateway, actor(None));
+    let code = arguments.code.as_str();
+    let certificate = match (&arguments.csr, &arguments.certificate) {
+        (Some(file), _) => {
+            let csr = csr_from_pem_or_der(&read_file(file)?).map_err(|f| invalid("csr", f))?;
+            let with = (&open.authority()?, csr.as_slice(), arguments.days);
+            let issued = wait(onboard::issue_certificate(gateway, &who, code, with))??;
+            let pem = to_pem("CERTIFICATE", &issued.der);
+            match &arguments.out {
+                Some(out) => std::fs::write(out, &pem).map_err(Failure::broken)?,
+                None if !voice.is_json() => voice.raw(pem.as_bytes()),
+                None => {}
+            }
+            issued
+        }
+        (None, Some(file)) => {
+            let der = leaf_from_pem(&read_file(file)?).map_err(|f| invalid("certificate", f))?;
+            wait(onboard::pin_certificate(gateway, &who, code, der))??
+        }
+        (None, None) => return Err(invalid("csr", "name --csr or --certificate")),
+    };
+    Ok(Act {
+        done: format!("certificate bound to {code}, good until {}", certificate.not_after),
+        entry: None,
+        id: Some(certificate.thumbprint.hex()),
+        next: Some("fieldgate partner grant ... (if not done), then the partner may pull".into()),
+    })
+}
+
+#[derive(Debug, Serialize)]
+struct Listing {
+    partners: Vec<PartnerLine>,
+}
+
+#[derive(Debug, Serialize)]
+struct PartnerLine {
+    code: String,
+    id: String,
+    kind: &'static str,
+    state: &'static str,
+    legal_name: String,
+    grants: Vec<GrantLine>,
+    certificates: Vec<CertificateLine>,
+}
+
+#[derive(Debug, Serialize)]
+struct GrantLine {
+    purpose: &'static str,
+    fields: Vec<&'static str>,
+    territory: String,
+    points: String,
+    in_force: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct CertificateLine {
+    thumbprint: String,
+    status: &'static str,
+    source: &'static str,
+    not_after: String,
+    days_left: i64,
+}
+
+impl Listing {
+    fn of(registry: &Registry, now: Moment) -> Self {
+        let mut partners: Vec<_> =
+            registry.partners.values().map(|one| PartnerLine::of(registry, one, now)).collect();
+        partners.sort_by(|a, b| a.code.cmp(&b.code));
+        Self { partners }
+    }
+}
+
+impl PartnerLine {
+    fn of(registry: &Registry, partner: &Partner, now: Moment) -> Self {
+        let grants = Purpose::ALL.iter().filter_map(|purpose| registry.grant(partner.id, *purpose));
+        let certificates = registry.certificates.values().filter(|one| one.partner == partner.id);
+        Self {
+            code: partner.code.clone(),
+            id: partner.id.to_string(),
+            kind: partner.kind.code(),
+            state: partner.state.code(),
+            legal_name: partner.legal_name.clone(),
+            grants: grants
+                .map(|grant| GrantLine {
+                    purpose: grant.purpose.code(),
+                    fields: grant.fields.iter().map(crate::domain::field::Field::code).collect(),
+                    territory: grant.territory.text(),
+                    points: grant.points.codes(),
+                    in_force: grant.in_force(now),
+                })
+                .collect(),
+            certificates: certificates
+                .map(|one| CertificateLine {
+                    thumbprint: one.thumbprint.to_string(),
+                    status: one.status.code(),
+                    source: one.source.code(),
+                    not_after: one.not_after.rfc3339(),
+                    days_left: one.not_after.0.saturating_sub(now.0).div_euclid(DAY),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Say for Listing {
+    fn say(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        let mut table = comfy_table::Table::new();
+        table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+        table.set_header(["partner", "kind", "state", "grants", "certificates"]);
+        for partner in &self.partners {
+            let grants: Vec<_> = partner
+                .grants
+                .iter()
+                .map(|one| {
+                    format!("{} in {}: {}", one.purpose, one.territory, one.fields.join(" "))
+                })
+                .collect();
+            let certificates: Vec<_> = partner
+                .certificates
+                .iter()
+                .map(|one| format!("{} {}, {} days left", one.status, one.source, one.days_left))
+                .collect();
+            table.add_row([
+                partner.code.clone(),
+                partner.kind.to_owned(),
+                partner.state.to_owned(),
+                grants.join("\n"),
+                certificates.join("\n"),
+            ]);
+        }
+        writeln!(out, "{table}")
+    }
+}
