@@ -1,5 +1,11 @@
 //! The doors through which partners, people, staff and operators come in.
 
+/// The table of routes: method, path, who may enter.
+pub mod routes;
+
+/// The trait of types that are made only by passing a door.
+pub mod caller;
+
 /// The transport: handshakes, trust, live connections.
 pub mod tls;
 
@@ -11,3 +17,12 @@ pub mod problem;
 
 /// What the doors count.
 pub mod metrics;
+
+/// The ops door: alive, ready, metrics.
+pub mod health;
+
+/// The partner door.
+pub mod partner;
+
+/// The public door.
+pub mod public;

@@ -10,10 +10,11 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use crate::clock::Moment;
+use crate::domain::partner::CertificateStatus;
 use crate::id::Thumbprint;
 
 use super::live::LiveGuard;
-use super::trust::{CertificateStatus, Trust};
+use super::trust::Trust;
 use super::verifier::{LeafFacts, ReadLeaf};
 
 /// The client certificate of a connection.

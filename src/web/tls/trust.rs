@@ -12,7 +12,10 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 
 use crate::clock::{Moment, SECOND};
-use crate::domain::partner::{PartnerKind, PartnerState};
+use crate::domain::grant::Grant;
+use crate::domain::partner::{
+    Certificate, CertificateSource, CertificateStatus, Partner, PartnerKind, PartnerState,
+};
 use crate::domain::purpose::{Purpose, PurposeSet};
 use crate::id::{PartnerId, Thumbprint};
 
@@ -22,33 +25,13 @@ use super::settings::provider;
 /// A snapshot nobody has confirmed for this long answers 503 `trust_stale` (gate G3).
 pub const FRESH_FOR: i64 = 30 * SECOND;
 
-/// How a certificate came into the registry (RFC 8705 §2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// Issued by our CA (`tls_client_auth`): the path is checked too.
-    Issued,
-    /// Made by the partner (`self_signed_tls_client_auth`): the whole DER is the proof.
-    Pinned,
-}
-
-/// Where a registered certificate stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CertificateStatus {
-    /// Registered and not used yet; becomes active with its first handshake.
-    Pending,
-    /// In use.
-    Active,
-    /// Void for ever.
-    Revoked,
-}
-
 /// One certificate of the registry.
 #[derive(Debug, Clone, Copy)]
 pub struct CertificateRow {
     /// Whose it is.
     pub partner: PartnerId,
     /// How it was registered.
-    pub source: Source,
+    pub source: CertificateSource,
     /// Where it stands.
     pub status: CertificateStatus,
     /// Valid from.
@@ -83,11 +66,39 @@ pub struct PartnerRow {
     pub requests_per_minute: u32,
     /// Its grants.
     pub grants: Vec<GrantTerm>,
-    /// Whether it is a collection point that may hand in contacts.
-    pub hands_in: bool,
+}
+
+impl From<&Certificate> for CertificateRow {
+    fn from(one: &Certificate) -> Self {
+        let Certificate { partner, source, status, not_before, not_after, .. } = *one;
+        Self { partner, source, status, not_before, not_after }
+    }
+}
+
+impl From<&Grant> for GrantTerm {
+    fn from(grant: &Grant) -> Self {
+        Self { purpose: grant.purpose, from: grant.from, until: grant.until }
+    }
 }
 
 impl PartnerRow {
+    /// A partner of the registry with its grants.
+    pub fn new<'a>(partner: &Partner, grants: impl IntoIterator<Item = &'a Grant>) -> Self {
+        Self {
+            code: partner.code.clone(),
+            kind: partner.kind,
+            state: partner.state,
+            tokens_not_before: partner.tokens_not_before,
+            requests_per_minute: partner.requests_per_minute,
+            grants: grants.into_iter().map(GrantTerm::from).collect(),
+        }
+    }
+
+    /// Whether it is one of our own systems, which hand in what people enter.
+    pub fn hands_in(&self) -> bool {
+        self.kind == PartnerKind::InHouse
+    }
+
     /// The purposes it may use at `now`.
     pub fn purposes(&self, now: Moment) -> PurposeSet {
         self.grants

@@ -10,10 +10,11 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
 use crate::clock::{Moment, SECOND};
+use crate::domain::partner::{CertificateSource, CertificateStatus};
 use crate::id::Thumbprint;
 
 use super::settings::provider;
-use super::trust::{CertificateStatus, Source, Trust};
+use super::trust::Trust;
 
 /// What the door reads in a leaf certificate.
 #[derive(Debug, Clone)]
@@ -91,11 +92,13 @@ impl ClientCertVerifier for RegistryVerifier {
             return Err(CertificateError::InvalidPurpose.into());
         }
         match (row.source, snapshot.path()) {
-            (Source::Issued, Some(path)) => path.verify_client_cert(end_entity, intermediates, now),
-            (Source::Issued, None) => Err(CertificateError::UnknownIssuer.into()),
+            (CertificateSource::Issued, Some(path)) => {
+                path.verify_client_cert(end_entity, intermediates, now)
+            }
+            (CertificateSource::Issued, None) => Err(CertificateError::UnknownIssuer.into()),
             // `openssl req -x509` writes CA:TRUE, which webpki refuses as an end entity. The
             // whole DER was compared out of band, and all that a path could add is checked above.
-            (Source::Pinned, _) => Ok(ClientCertVerified::assertion()),
+            (CertificateSource::Pinned, _) => Ok(ClientCertVerified::assertion()),
         }
     }
 
