@@ -13,6 +13,11 @@ use uuid::Uuid;
 #[error("not a valid {0}")]
 pub struct BadId(pub &'static str);
 
+/// SHA-256 of bytes: of a wording, of a request body, of a certificate.
+pub fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
 macro_rules! uuid_ids {
     ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
         $(#[$doc])*
@@ -105,7 +110,7 @@ pub struct Thumbprint(pub [u8; 32]);
 impl Thumbprint {
     /// Computes the thumbprint of a certificate given as DER.
     pub fn of(der: &[u8]) -> Self {
-        Self(Sha256::digest(der).into())
+        Self(digest(der))
     }
 
     /// The same 32 bytes as 64 lower-case hex digits, the form `openssl x509 -fingerprint` compares.

@@ -18,8 +18,8 @@ use crate::vault::keyring::{KeyUse, Keyring};
 use super::installation::{
     Installation, actor, chain, load, read_master, signer, store_url, wait, write_private,
 };
-use super::partners::{Act, parse_code};
-use super::say::{Ending, Failure, Voice};
+use super::partners::parse_code;
+use super::say::{Act, Ending, Failure, Voice};
 
 /// Days a server certificate lives.
 const SERVER_DAYS: u16 = 90;

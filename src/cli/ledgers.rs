@@ -17,8 +17,8 @@ use crate::merkle::tile::tiles_of;
 use crate::store::{ReadTx, StoreError};
 
 use super::installation::{Installation, actor, chain, read_file, signer, wait};
-use super::partners::{Act, invalid};
-use super::say::{Ending, Failure, Say, Voice};
+use super::partners::invalid;
+use super::say::{Act, Ending, Failure, Say, Voice};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LedgerCommand {
@@ -205,7 +205,7 @@ fn prove(config: &Path, index: u64, out: Option<&Path>, voice: Voice) -> Result<
         .map_err(|error| Failure::broken(chain(&error)))?;
     let proof = proof.map_err(|error| Failure::new(Ending::Unknown, chain(&error)))?.to_string();
     match out {
-        None => voice.raw(proof.as_bytes()),
+        None => Voice::raw(proof.as_bytes()),
         Some(file) => {
             std::fs::write(file, proof).map_err(Failure::broken)?;
             voice.line(format_args!("receipt of entry {index} written to {}", file.display()));

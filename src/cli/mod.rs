@@ -21,6 +21,8 @@ mod keys;
 
 mod ledgers;
 
+mod partner_list;
+
 mod partners;
 
 mod persons;
@@ -152,7 +154,7 @@ fn dispatch(arguments: &Arguments, voice: Voice) -> Result<Ending, Failure> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Arguments::command(), "fieldgate", &mut script);
-            voice.raw(&script);
+            Voice::raw(&script);
             Ok(Ending::Done)
         }
     }

@@ -1,25 +1,23 @@
 //! `fieldgate partner`: add, approve, suspend, resume, grant, bind and revoke certificates, list.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use serde::Serialize;
 
-use crate::clock::{DAY, Moment};
+use crate::clock::Moment;
 use crate::domain::contact::{Country, PointSet};
 use crate::domain::field::FieldSet;
 use crate::domain::grant::{Grant, Territory};
 use crate::domain::partner::{Partner, PartnerKind, PartnerState};
 use crate::domain::purpose::Purpose;
-use crate::flows::{Registry, onboard};
+use crate::flows::onboard;
 use crate::id::{GrantId, PartnerId, Thumbprint};
-use crate::ledger::Receipt;
 use crate::vault::authority::{csr_from_pem_or_der, to_pem};
 use crate::vault::certificate::leaf_from_pem;
 
 use super::installation::{Installation, actor, read_file, wait};
-use super::say::{Ending, Failure, Say, Voice};
+use super::partner_list::Listing;
+use super::say::{Act, Ending, Failure, Voice};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PartnerCommand {
@@ -143,58 +141,6 @@ pub(super) struct RevokeArguments {
     reason: String,
 }
 
-/// What an act did.
-#[derive(Debug, Serialize)]
-pub(super) struct Act {
-    pub(super) done: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) entry: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) id: Option<String>,
-    pub(super) next: Option<String>,
-}
-
-impl Act {
-    pub(super) fn new(done: impl Into<String>, receipt: &Receipt) -> Self {
-        Self { done: done.into(), entry: Some(receipt.index()), id: None, next: None }
-    }
-
-    pub(super) fn dry(done: impl Into<String>) -> Self {
-        Self {
-            done: format!("dry run, nothing changed: {}", done.into()),
-            entry: None,
-            id: None,
-            next: None,
-        }
-    }
-
-    pub(super) fn next(mut self, next: impl Into<String>) -> Self {
-        self.next = Some(next.into());
-        self
-    }
-
-    fn id(mut self, id: impl ToString) -> Self {
-        self.id = Some(id.to_string());
-        self
-    }
-}
-
-impl Say for Act {
-    fn say(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        match self.entry {
-            Some(entry) => writeln!(out, "{} (ledger entry {entry})", self.done)?,
-            None => writeln!(out, "{}", self.done)?,
-        }
-        if let Some(id) = &self.id {
-            writeln!(out, "  id: {id}")?;
-        }
-        if let Some(next) = &self.next {
-            writeln!(out, "  next: {next}")?;
-        }
-        Ok(())
-    }
-}
-
 pub(super) fn run(
     command: &PartnerCommand,
     config: &Path,
@@ -282,7 +228,7 @@ fn add(open: &Installation, arguments: &AddArguments) -> Result<Act, Failure> {
     let (id, code) = (partner.id, partner.code.clone());
     let receipt = wait(onboard::add(&open.gateway, &who, partner))??;
     Ok(Act::new(format!("{code} entered, waits for approval"), &receipt)
-        .id(id)
+        .id(&id)
         .next(format!("a second person: fieldgate partner approve {code}")))
 }
 
@@ -340,7 +286,7 @@ fn grant(open: &Installation, arguments: &GrantArguments) -> Result<Act, Failure
     }
     let id = grant.id;
     let receipt = wait(onboard::grant(&open.gateway, &actor(None), grant))??;
-    Ok(Act::new(says, &receipt).id(id))
+    Ok(Act::new(says, &receipt).id(&id))
 }
 
 fn bind(open: &Installation, arguments: &BindArguments, voice: Voice) -> Result<Act, Failure> {
@@ -354,7 +300,7 @@ fn bind(open: &Installation, arguments: &BindArguments, voice: Voice) -> Result<
             let pem = to_pem("CERTIFICATE", &issued.der);
             match &arguments.out {
                 Some(out) => std::fs::write(out, &pem).map_err(Failure::broken)?,
-                None if !voice.is_json() => voice.raw(pem.as_bytes()),
+                None if !voice.is_json() => Voice::raw(pem.as_bytes()),
                 None => {}
             }
             issued
@@ -371,109 +317,4 @@ fn bind(open: &Installation, arguments: &BindArguments, voice: Voice) -> Result<
         id: Some(certificate.thumbprint.hex()),
         next: Some("fieldgate partner grant ... (if not done), then the partner may pull".into()),
     })
-}
-
-#[derive(Debug, Serialize)]
-struct Listing {
-    partners: Vec<PartnerLine>,
-}
-
-#[derive(Debug, Serialize)]
-struct PartnerLine {
-    code: String,
-    id: String,
-    kind: &'static str,
-    state: &'static str,
-    legal_name: String,
-    grants: Vec<GrantLine>,
-    certificates: Vec<CertificateLine>,
-}
-
-#[derive(Debug, Serialize)]
-struct GrantLine {
-    purpose: &'static str,
-    fields: Vec<&'static str>,
-    territory: String,
-    points: String,
-    in_force: bool,
-}
-
-#[derive(Debug, Serialize)]
-struct CertificateLine {
-    thumbprint: String,
-    status: &'static str,
-    source: &'static str,
-    not_after: String,
-    days_left: i64,
-}
-
-impl Listing {
-    fn of(registry: &Registry, now: Moment) -> Self {
-        let mut partners: Vec<_> =
-            registry.partners.values().map(|one| PartnerLine::of(registry, one, now)).collect();
-        partners.sort_by(|a, b| a.code.cmp(&b.code));
-        Self { partners }
-    }
-}
-
-impl PartnerLine {
-    fn of(registry: &Registry, partner: &Partner, now: Moment) -> Self {
-        let grants = Purpose::ALL.iter().filter_map(|purpose| registry.grant(partner.id, *purpose));
-        let certificates = registry.certificates.values().filter(|one| one.partner == partner.id);
-        Self {
-            code: partner.code.clone(),
-            id: partner.id.to_string(),
-            kind: partner.kind.code(),
-            state: partner.state.code(),
-            legal_name: partner.legal_name.clone(),
-            grants: grants
-                .map(|grant| GrantLine {
-                    purpose: grant.purpose.code(),
-                    fields: grant.fields.iter().map(crate::domain::field::Field::code).collect(),
-                    territory: grant.territory.text(),
-                    points: grant.points.codes(),
-                    in_force: grant.in_force(now),
-                })
-                .collect(),
-            certificates: certificates
-                .map(|one| CertificateLine {
-                    thumbprint: one.thumbprint.to_string(),
-                    status: one.status.code(),
-                    source: one.source.code(),
-                    not_after: one.not_after.rfc3339(),
-                    days_left: one.not_after.0.saturating_sub(now.0).div_euclid(DAY),
-                })
-                .collect(),
-        }
-    }
-}
-
-impl Say for Listing {
-    fn say(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        let mut table = comfy_table::Table::new();
-        table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
-        table.set_header(["partner", "kind", "state", "grants", "certificates"]);
-        for partner in &self.partners {
-            let grants: Vec<_> = partner
-                .grants
-                .iter()
-                .map(|one| {
-                    format!("{} in {}: {}", one.purpose, one.territory, one.fields.join(" "))
-                })
-                .collect();
-            let certificates: Vec<_> = partner
-                .certificates
-                .iter()
-                .map(|one| format!("{} {}, {} days left", one.status, one.source, one.days_left))
-                .collect();
-            table.add_row([
-                partner.code.clone(),
-                partner.kind.to_owned(),
-                partner.state.to_owned(),
-                grants.join("\n"),
-                certificates.join("\n"),
-            ]);
-        }
-        writeln!(out, "{table}")
-    }
 }

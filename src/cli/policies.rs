@@ -5,17 +5,16 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::clock::Moment;
 use crate::domain::partner::{KindSet, PartnerKind};
 use crate::domain::policy::{Policy, PolicyText, PurposeTerms};
 use crate::flows::publish;
-use crate::id::PolicyVersion;
+use crate::id::{PolicyVersion, digest};
 
 use super::installation::{Installation, actor, read_file, wait};
-use super::partners::{Act, fields, invalid, purpose};
-use super::say::{Ending, Failure, Say, Voice};
+use super::partners::{fields, invalid, purpose};
+use super::say::{Act, Ending, Failure, Say, Voice};
 
 /// Largest policy file that is read, in bytes.
 const FILE_BYTES_MAX: usize = 1024 * 1024;
@@ -133,7 +132,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Policy, Failure> {
         });
     }
     let texts = file.text.into_iter().map(|one| PolicyText {
-        wording_hash: Sha256::digest(one.text.as_bytes()).into(),
+        wording_hash: digest(one.text.as_bytes()),
         language: one.language,
         text: one.text,
     });

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::flows;
+use crate::ledger::Receipt;
 
 /// How a command ended; its exit code is part of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +121,58 @@ pub(super) trait Say: Serialize {
     fn say(&self, out: &mut dyn io::Write) -> io::Result<()>;
 }
 
+/// What an act did.
+#[derive(Debug, Serialize)]
+pub(super) struct Act {
+    pub(super) done: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) entry: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<String>,
+    pub(super) next: Option<String>,
+}
+
+impl Act {
+    pub(super) fn new(done: impl Into<String>, receipt: &Receipt) -> Self {
+        Self { done: done.into(), entry: Some(receipt.index()), id: None, next: None }
+    }
+
+    pub(super) fn dry(done: impl Into<String>) -> Self {
+        Self {
+            done: format!("dry run, nothing changed: {}", done.into()),
+            entry: None,
+            id: None,
+            next: None,
+        }
+    }
+
+    pub(super) fn next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+
+    pub(super) fn id(mut self, id: &impl ToString) -> Self {
+        self.id = Some(id.to_string());
+        self
+    }
+}
+
+impl Say for Act {
+    fn say(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        match self.entry {
+            Some(entry) => writeln!(out, "{} (ledger entry {entry})", self.done)?,
+            None => writeln!(out, "{}", self.done)?,
+        }
+        if let Some(id) = &self.id {
+            writeln!(out, "  id: {id}")?;
+        }
+        if let Some(next) = &self.next {
+            writeln!(out, "  next: {next}")?;
+        }
+        Ok(())
+    }
+}
+
 /// Speaks on standard output, in words or in JSON.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Voice {
@@ -162,8 +215,8 @@ impl Voice {
         }
     }
 
-    /// Writes bytes as they are.
-    pub(super) fn raw(self, bytes: &[u8]) {
+    /// Writes bytes as they are: a certificate, a receipt, completions.
+    pub(super) fn raw(bytes: &[u8]) {
         if io::stdout().lock().write_all(bytes).is_err() {
             tracing::debug!("standard output is closed");
         }

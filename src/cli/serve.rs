@@ -54,7 +54,7 @@ impl Doors {
 
 pub(super) fn run(config: &Path, voice: Voice) -> Result<Ending, Failure> {
     let open = Installation::open(config)?;
-    actix_web::rt::System::new().block_on(async {
+    on_system(async {
         let doors = open_doors(&open).await?;
         let settings = &open.settings.doors;
         voice.line(format_args!("partner door  {} ({})", settings.partner_url, settings.partner));
@@ -71,6 +71,11 @@ pub(super) fn run(config: &Path, voice: Voice) -> Result<Ending, Failure> {
         open.sequencer.close();
         ending
     })
+}
+
+/// Runs a story on the runtime that the doors need.
+pub(super) fn on_system<T>(story: impl Future<Output = T>) -> T {
+    actix_web::rt::System::new().block_on(story)
 }
 
 /// Waits for an interrupt or a termination signal.

@@ -45,7 +45,7 @@ pub async fn explain(
         let mut facts = gateway.staff_facts(Kind::AuditQuery, "explain", actor);
         facts.partner = Some(partner);
         facts.purpose = Some(purpose);
-        let draft = personal(gateway, facts, &found)?;
+        let draft = personal(facts, &found)?;
         let Appended::Done(receipt) = gateway.append(draft).await? else { continue };
         let no = found.contact.standing.no;
         let candidate = gateway

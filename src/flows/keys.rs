@@ -34,7 +34,7 @@ pub async fn rotate(
     let sealed = sealed.map_err(Error::broken)?;
     let id = sealed.id;
     let facts = gateway.staff_facts(Kind::KeyRotate, "key.rotate", actor);
-    let mut draft = gateway.draft(facts, Vec::new())?;
+    let mut draft = Gateway::draft(facts, Vec::new())?;
     draft.effect = Some(Effect::new(move |tx| key_rows::insert_key(tx, &sealed)));
     gateway.act(draft).await?;
     let rows = gateway.store.read(key_rows::list_keys).await?;
@@ -63,7 +63,7 @@ pub async fn rewrap_next(
     }
     if !changed.is_empty() {
         let facts = gateway.staff_facts(Kind::KeyRotate, "key.rewrap", actor);
-        let mut draft = gateway.draft(facts, Vec::new())?;
+        let mut draft = Gateway::draft(facts, Vec::new())?;
         draft.effect = Some(Effect::new(move |tx| {
             changed.iter().try_for_each(|(no, key)| erasure_rows::update_wrapped(tx, *no, key))
         }));
@@ -84,7 +84,7 @@ pub async fn found(
 ) -> Result<Receipt, Error> {
     let identity = LogIdentity { origin, key_ids, created_at: gateway.now() };
     let facts = gateway.staff_facts(Kind::StaffAct, "ledger.init", actor);
-    let mut draft = gateway.draft(facts, Vec::new())?;
+    let mut draft = Gateway::draft(facts, Vec::new())?;
     draft.effect = Some(Effect::new(move |tx| ledger_rows::insert_log(tx, &identity)));
     gateway.act(draft).await
 }
@@ -96,7 +96,7 @@ pub async fn store_first(
     keys: Vec<SealedKey>,
 ) -> Result<Receipt, Error> {
     let facts = gateway.staff_facts(Kind::KeyRotate, "key.new", actor);
-    let mut draft = gateway.draft(facts, Vec::new())?;
+    let mut draft = Gateway::draft(facts, Vec::new())?;
     draft.effect =
         Some(Effect::new(move |tx| keys.iter().try_for_each(|key| key_rows::insert_key(tx, key))));
     gateway.act(draft).await

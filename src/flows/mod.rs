@@ -164,7 +164,7 @@ impl Gateway {
     }
 
     /// Makes a draft of an entry: canonical bytes with a fresh nonce.
-    fn draft(&self, facts: Facts, items: Vec<Item>) -> Result<Draft<Effect>, Error> {
+    fn draft(facts: Facts, items: Vec<Item>) -> Result<Draft<Effect>, Error> {
         let nonce = random().map_err(Error::broken)?;
         Entry::new(facts, items, nonce).map(Draft::new).map_err(Error::broken)
     }

@@ -31,7 +31,7 @@ pub async fn add(gateway: &Gateway, actor: &Actor, mut partner: Partner) -> Resu
     partner.approved_by = None;
     let mut facts = gateway.staff_facts(Kind::PartnerAdd, "partner.add", actor);
     facts.partner = Some(partner.id);
-    let mut draft = gateway.draft(facts, Vec::new())?;
+    let mut draft = Gateway::draft(facts, Vec::new())?;
     draft.effect = Some(Effect::new(move |tx| partner_rows::insert_partner(tx, &partner)));
     gateway.act(draft).await
 }
@@ -79,7 +79,7 @@ pub async fn grant(gateway: &Gateway, actor: &Actor, grant: Grant) -> Result<Rec
     facts.purpose = Some(grant.purpose);
     facts.fields = Some(grant.fields);
     facts.restricting = restricting;
-    let mut draft = gateway.draft(facts, Vec::new())?;
+    let mut draft = Gateway::draft(facts, Vec::new())?;
     draft.effect = Some(Effect::new(move |tx| partner_rows::set_grant(tx, &grant)));
     gateway.act(draft).await
 }
@@ -148,7 +148,7 @@ pub async fn revoke_certificate(
     facts.certificate = Some(thumbprint);
     facts.restricting = true;
     facts.detail = Some((*reason).into());
-    let mut draft = gateway.draft(facts, Vec::new())?;
+    let mut draft = Gateway::draft(facts, Vec::new())?;
     draft.effect = Some(Effect::new(move |tx| partner_rows::update_certificate(tx, &certificate)));
     gateway.act(draft).await
 }
@@ -209,7 +209,7 @@ fn bind_draft(
     let mut facts = gateway.staff_facts(Kind::CertificateBind, "certificate.bind", actor);
     facts.partner = Some(partner.id);
     facts.certificate = Some(certificate.thumbprint);
-    let mut draft = gateway.draft(facts, Vec::new())?;
+    let mut draft = Gateway::draft(facts, Vec::new())?;
     draft.effect = Some(Effect::new(move |tx| {
         partner_rows::insert_certificate(tx, &certificate)?;
         partner_rows::update_partner(tx, &partner)
@@ -237,7 +237,7 @@ async fn change(
     let mut facts = gateway.staff_facts(kind, op, actor);
     facts.partner = Some(partner.id);
     facts.restricting = restricting;
-    let mut draft = gateway.draft(facts, Vec::new())?;
+    let mut draft = Gateway::draft(facts, Vec::new())?;
     draft.effect = Some(Effect::new(move |tx| partner_rows::update_partner(tx, &partner)));
     gateway.act(draft).await
 }

@@ -23,7 +23,7 @@ pub async fn draft(
     let version = policy.version;
     let mut facts = gateway.staff_facts(Kind::PolicyDraft, "policy.draft", actor);
     facts.policy = Some(version);
-    let mut draft = gateway.draft(facts, Vec::new())?;
+    let mut draft = Gateway::draft(facts, Vec::new())?;
     draft.effect = Some(Effect::new(move |tx| policy_rows::save_draft(tx, &policy)));
     gateway.act(draft).await?;
     Ok(version)
@@ -50,7 +50,7 @@ pub async fn publish(
     let mut facts = gateway.staff_facts(Kind::PolicyPublish, "policy.publish", actor);
     facts.policy = Some(version);
     facts.restricting = in_force.is_some_and(|in_force| !in_force.within(policy));
-    let mut draft = gateway.draft(facts, Vec::new())?;
+    let mut draft = Gateway::draft(facts, Vec::new())?;
     draft.effect =
         Some(Effect::new(move |tx| policy_rows::publish(tx, version, now, effective_at)));
     gateway.act(draft).await

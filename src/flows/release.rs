@@ -166,7 +166,7 @@ where
         let again = read.clone();
         let read = gateway.store.read(move |tx| again(tx, now)).await?;
         let salt = random::<16>().map_err(Error::broken)?;
-        let draft = draft(gateway, asker, op, what, &read, (now, salt))?;
+        let draft = draft(asker, op, what, &read, (now, salt))?;
         match gateway.append(draft).await? {
             Appended::Stale => {}
             Appended::Done(receipt) => {
@@ -294,7 +294,6 @@ fn fetch_sealed(tx: &mut ReadTx, mut chosen: Vec<Chosen>) -> Result<Vec<Chosen>,
 }
 
 fn draft(
-    gateway: &Gateway,
     asker: Asker,
     op: &'static str,
     what: Request,
@@ -328,7 +327,7 @@ fn draft(
             response_salt = Some(salt);
         }
     }
-    let mut draft = gateway.draft(facts, items)?;
+    let mut draft = Gateway::draft(facts, items)?;
     draft.response_salt = response_salt;
     draft.decided_at = Some(read.size);
     Ok(draft)

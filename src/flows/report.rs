@@ -55,7 +55,7 @@ pub async fn who(gateway: &Gateway, actor: &Actor, address: &Personal) -> Result
     for _ in 0..super::ATTEMPTS {
         let found = find(gateway, address).await?;
         let facts = gateway.staff_facts(Kind::AuditQuery, "person.who", actor);
-        let draft = personal(gateway, facts, &found)?;
+        let draft = personal(facts, &found)?;
         let Appended::Done(receipt) = gateway.append(draft).await? else { continue };
         let no = found.contact.standing.no;
         let rows = gateway.store.read(move |tx| audit_rows::list_disclosures(tx, no)).await?;

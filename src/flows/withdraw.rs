@@ -66,7 +66,7 @@ pub async fn choose(
         facts.partner = word.partner;
         facts.detail = Some(if word.given { "yes" } else { "no" }.into());
         facts.restricting = !word.given;
-        let mut draft = personal(gateway, facts, &found)?;
+        let mut draft = personal(facts, &found)?;
         let (no, index) = (found.contact.standing.no, found.index);
         draft.effect = Some(Effect::new(move |tx| {
             choice_rows::insert_choice(tx, no, &choice)?;
@@ -98,7 +98,7 @@ pub async fn withdraw(gateway: &Gateway, actor: &Actor, address: &Personal) -> R
         }
         let mut facts = gateway.staff_facts(Kind::Withdraw, "person.withdraw", actor);
         facts.restricting = true;
-        let mut draft = personal(gateway, facts, &found)?;
+        let mut draft = personal(facts, &found)?;
         let (no, index, at) = (found.contact.standing.no, found.index, gateway.now());
         draft.effect = Some(Effect::new(move |tx| {
             contact_rows::set_contact_state(tx, no, ContactState::Withdrawn, at)?;
@@ -156,11 +156,7 @@ fn receivers(
 }
 
 /// A draft of an entry about one person: the person stands in it as one salted item.
-pub(super) fn personal(
-    gateway: &Gateway,
-    mut facts: Facts,
-    found: &Found,
-) -> Result<Draft<Effect>, Error> {
+pub(super) fn personal(mut facts: Facts, found: &Found) -> Result<Draft<Effect>, Error> {
     let standing = &found.contact.standing;
     facts.policy = Some(standing.policy).filter(|policy| *policy != PolicyVersion(0));
     let item = Item {
@@ -170,5 +166,5 @@ pub(super) fn personal(
         salt: random().map_err(Error::broken)?,
         version: standing.version,
     };
-    gateway.draft(facts, vec![item])
+    Gateway::draft(facts, vec![item])
 }

@@ -93,7 +93,7 @@ pub async fn ready(_: Operator, health: web::ThinData<Health>) -> HttpResponse {
     answer
 }
 
-/// `GET /metrics`: OpenMetrics text.
+/// `GET /metrics`: `OpenMetrics` text.
 pub async fn metrics(_: Operator, health: web::ThinData<Health>) -> HttpResponse {
     const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     HttpResponse::Ok().insert_header((CONTENT_TYPE, TYPE)).body(health.metrics.text())

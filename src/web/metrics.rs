@@ -89,7 +89,7 @@ impl Metrics {
         self.refusals.get_or_create(&[("code", code)]).inc();
     }
 
-    /// Everything as OpenMetrics text.
+    /// Everything as `OpenMetrics` text.
     pub fn text(&self) -> String {
         let mut text = String::new();
         // Writing into a String cannot fail.

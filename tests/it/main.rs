@@ -10,6 +10,7 @@
     clippy::disallowed_methods,
     clippy::too_many_lines,
     clippy::cast_possible_truncation,
+    clippy::similar_names,
     missing_docs,
     unreachable_pub,
     reason = "tests fail loudly"

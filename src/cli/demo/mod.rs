@@ -65,7 +65,7 @@ pub(super) fn run(arguments: &DemoArguments, voice: Voice) -> Result<Ending, Fai
             .done(format_args!("SQLite, {migrations} migrations; keys, authority, ledger founded"));
     }
     let open = Installation::open(&folder.config())?;
-    actix_web::rt::System::new().block_on(async {
+    serve::on_system(async {
         if !folder.reused {
             stage::cast(&open, &folder).await?;
             steps.done("policy version 1, 3 partners, 2 systems of our own, 5 certificates");

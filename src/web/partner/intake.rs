@@ -3,7 +3,6 @@
 use actix_web::http::header::HeaderMap;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::clock::Moment;
 use crate::domain::contact::CollectionPoint;
@@ -11,7 +10,7 @@ use crate::domain::field::Field;
 use crate::domain::purpose::Purpose;
 use crate::flows::Gateway;
 use crate::flows::intake::{self, Bringer, Manner, Once, Outcome, Submission, Taken};
-use crate::id::{PolicyVersion, Thumbprint};
+use crate::id::{PolicyVersion, Thumbprint, digest};
 use crate::secret::Personal;
 use crate::web::problem::{Code, Problem};
 
@@ -106,11 +105,10 @@ fn once(caller: &PartnerCaller, headers: &HeaderMap, body: &[u8]) -> Result<Once
         let says = format!("Idempotency-Key has 1 to {KEY_CHARS_MAX} visible ASCII characters");
         return Err(Problem::new(Code::InvalidRequest).detail(says));
     }
-    let mut hash = Sha256::new();
-    hash.update(caller.partner.to_string().as_bytes());
-    hash.update(b"\n");
-    hash.update(key);
-    Ok(Once { key: hash.finalize().into(), body: Sha256::digest(body).into() })
+    let mut owned = caller.partner.to_string().into_bytes();
+    owned.push(b'\n');
+    owned.extend_from_slice(key);
+    Ok(Once { key: digest(&owned), body: digest(body) })
 }
 
 fn read(body: &[u8]) -> Result<Vec<Submission>, Problem> {

@@ -93,7 +93,7 @@ where
             .on_connect_ext(move |stream, data| opened.open(stream, data))
             .finish(map_config(
                 app().into_factory().map_err(|error| error.into().error_response()),
-                |_: ()| AppConfig::default(),
+                |(): ()| AppConfig::default(),
             ));
         gatekeeper(door.clone(), seats.clone(), http)
     })?;

@@ -1,0 +1,215 @@
+//! Joins the submissions of a batch per person and says what is to be written.
+
+use std::collections::BTreeMap;
+
+use crate::clock::Moment;
+use crate::domain::consent::{Choice, ChoiceOrigin};
+use crate::domain::contact::{ContactState, Country, Origin, PointSet};
+use crate::domain::field::{Field, FieldSet};
+use crate::domain::purpose::Purpose;
+use crate::flows::Error;
+use crate::id::{ContactNo, ContactRef, PolicyVersion};
+use crate::ledger::Item;
+use crate::secret::{Personal, random};
+use crate::store::contact_rows::{ContactChange, ContactRecord, NewContact};
+use crate::vault::blind_index::BlindIndex;
+use crate::vault::keyring::Keyring;
+use crate::vault::seal::Sealer;
+use crate::vault::sealed::Sealed;
+
+use super::check::Checked;
+use super::{Known, Outcome, Submission, set};
+
+/// One contact of the batch: what happens to its row, and what the ledger says about it.
+pub(super) enum Act {
+    Create(NewContact, Vec<Origin>, Vec<Choice>),
+    Change(ContactNo, i64, ContactChange, Vec<Origin>, Vec<Choice>),
+}
+
+impl Act {
+    /// Whether it takes a permission away from a contact that may be on its way out.
+    pub(super) fn narrows(&self) -> bool {
+        match self {
+            Self::Create(..) => false,
+            Self::Change(_, _, _, _, choices) => choices.iter().any(|choice| !choice.given),
+        }
+    }
+}
+
+/// What a batch comes to.
+pub(super) struct Plan {
+    pub(super) acts: Vec<Act>,
+    pub(super) items: Vec<Item>,
+    pub(super) points: PointSet,
+}
+
+/// Joins the submissions per person, seals the values, and says what is to be written.
+pub(super) fn plan(
+    keyring: &Keyring,
+    batch: &[Submission],
+    checked: Vec<Checked>,
+    known: &Known,
+    outcomes: &mut [Outcome],
+) -> Result<Plan, Error> {
+    let mut plan = Plan { acts: Vec::new(), items: Vec::new(), points: PointSet::NONE };
+    let mut people: BTreeMap<[u8; 32], Vec<Checked>> = BTreeMap::new();
+    let mut order = Vec::new();
+    for one in checked {
+        let contact = known.contacts.get(&one.index);
+        let gone = contact.is_some_and(|contact| contact.standing.state != ContactState::Active);
+        if known.suppressed.contains(&one.index) || gone {
+            set(outcomes, one.submission, Outcome::Suppressed);
+            continue;
+        }
+        let first = !people.contains_key(&one.index.0);
+        if first {
+            order.push(one.index);
+        }
+        if contact.is_some() || !first {
+            set(outcomes, one.submission, Outcome::Merged);
+        }
+        people.entry(one.index.0).or_default().push(one);
+    }
+    for index in order {
+        let mut visits = people.remove(&index.0).unwrap_or_default();
+        visits.sort_by_key(|one| batch.get(one.submission).map(|submission| submission.at));
+        plan_person(keyring, batch, (index, &visits), known, &mut plan)?;
+    }
+    Ok(plan)
+}
+
+fn plan_person(
+    keyring: &Keyring,
+    batch: &[Submission],
+    (index, visits): (BlindIndex, &[Checked]),
+    known: &Known,
+    plan: &mut Plan,
+) -> Result<(), Error> {
+    let contact = known.contacts.get(&index);
+    let submissions = || visits.iter().filter_map(|one| batch.get(one.submission));
+    let origins: Vec<_> = submissions().map(origin_of).collect();
+    let points: PointSet = submissions().map(|submission| submission.point).collect();
+    let policy = submissions().map(|submission| submission.policy).max();
+    let at = submissions().map(|submission| submission.at).max();
+    let (Some(policy), Some(at)) = (policy, at) else { return Ok(()) };
+    let mut newest: BTreeMap<Field, &Personal> = BTreeMap::new();
+    for (field, value) in visits.iter().flat_map(|one| &one.values) {
+        newest.insert(*field, value);
+    }
+    let held: FieldSet = newest.keys().copied().collect();
+    let named = visits.iter().rev().map(|one| one.country).find(|one| *one != Country::UNKNOWN);
+    let choices = choices_of(index, contact, submissions(), known);
+    let (reference, version, sealer) = match contact {
+        Some(contact) => {
+            let reference = contact.standing.reference;
+            let version = contact.standing.version.saturating_add(1);
+            let sealer = Sealer::of(keyring, reference, &contact.key);
+            (reference, version, sealer.map(|sealer| (sealer, contact.key.clone())))
+        }
+        None => {
+            let reference = ContactRef(random().map_err(Error::broken)?);
+            (reference, 1, Sealer::create(keyring, reference))
+        }
+    };
+    let (sealer, key) = sealer.map_err(Error::broken)?;
+    let fields = seal_all(&sealer, version, &newest)?;
+    plan.points = plan.points.or(points);
+    plan.items.push(Item {
+        contact_no: contact.map(|contact| contact.standing.no),
+        contact_ref: reference,
+        fields: held,
+        salt: random().map_err(Error::broken)?,
+        version,
+    });
+    plan.acts.push(match contact {
+        None => {
+            let country = named.unwrap_or(Country::UNKNOWN);
+            let new =
+                NewContact { reference, index, key, country, points, held, policy, at, fields };
+            Act::Create(new, origins, choices)
+        }
+        Some(contact) => {
+            let old = &contact.standing;
+            let change = ContactChange {
+                points: old.points.or(points),
+                held: old.held.or(held),
+                policy: policy.max(old.policy),
+                version,
+                country: named.unwrap_or(old.country),
+                at: at.max(old.updated_at),
+                fields,
+            };
+            Act::Change(old.no, old.version, change, origins, choices)
+        }
+    });
+    Ok(())
+}
+
+fn seal_all(
+    sealer: &Sealer,
+    version: i64,
+    values: &BTreeMap<Field, &Personal>,
+) -> Result<Vec<Sealed>, Error> {
+    values
+        .iter()
+        .map(|(field, value)| sealer.seal(*field, version, value).map_err(Error::broken))
+        .collect()
+}
+
+fn origin_of(submission: &Submission) -> Origin {
+    Origin {
+        point: submission.point,
+        at: submission.at,
+        policy: submission.policy,
+        wording_hash: submission.wording_hash,
+    }
+}
+
+/// The choices of a batch that count: a yes never takes back a no.
+fn choices_of<'a>(
+    index: BlindIndex,
+    contact: Option<&ContactRecord>,
+    submissions: impl Iterator<Item = &'a Submission>,
+    known: &Known,
+) -> Vec<Choice> {
+    let current = contact.and_then(|contact| known.choices.get(&contact.standing.no));
+    let mut said: BTreeMap<Purpose, bool> = current
+        .into_iter()
+        .flatten()
+        .filter(|(_, partner, _)| partner.is_none())
+        .map(|(purpose, _, given)| (*purpose, *given))
+        .collect();
+    let mut choices = Vec::new();
+    for submission in submissions {
+        for (purpose, given) in &submission.choices {
+            let choice = Choice {
+                purpose: *purpose,
+                partner: None,
+                given: *given,
+                at: submission.at,
+                origin: ChoiceOrigin::Import,
+                policy: submission.policy,
+            };
+            let before = said.get(purpose).copied();
+            let refused = known.no_to.contains(&(index, *purpose)) && *given;
+            if !refused && choice.check(before).is_ok() {
+                said.insert(*purpose, *given);
+                choices.push(choice);
+            }
+        }
+    }
+    // A no that outlived the contact it was said for binds the new contact too.
+    for purpose in Purpose::ALL {
+        if contact.is_none() && known.no_to.contains(&(index, *purpose)) {
+            choices.push(Choice {
+                purpose: *purpose,
+                partner: None,
+                given: false,
+                at: Moment(0),
+                origin: ChoiceOrigin::Import,
+                policy: PolicyVersion(0),
+            });
+        }
+    }
+    choices
+}
