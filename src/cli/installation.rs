@@ -9,7 +9,7 @@ use crate::id::RequestId;
 use crate::ledger::{Notary, Sequencer};
 use crate::merkle::key::{KeyType, Signer};
 use crate::secret::KeyBytes;
-use crate::store::{Effect, OpenOptions, Store, Url, key_rows};
+use crate::store::{Effect, OpenOptions, Store, Url, key_rows, ledger_rows};
 use crate::vault::authority::Authority;
 use crate::vault::certificate::leaf_from_pem;
 use crate::vault::keyring::{KeyUse, Keyring};
@@ -41,6 +41,7 @@ impl Installation {
             store.read_blocking(key_rows::list_keys).map_err(|e| Failure::broken(chain(&e)))?;
         let keyring =
             Keyring::open(&master, &rows).map_err(|fault| Failure::new(Ending::Settings, fault))?;
+        check_log(&store, &settings)?;
         let signer = signer(&settings, &keyring)?;
         let notary = Notary::new(vec![self::signer(&settings, &keyring)?]);
         let sequencer = Sequencer::start(store.shelf(), vec![signer])
@@ -60,6 +61,21 @@ impl Installation {
         let pem = read_file(&self.settings.keys.authority_file)?;
         let certificate = leaf_from_pem(&pem).map_err(|f| Failure::new(Ending::Settings, f))?;
         Authority::open(&key, &certificate).map_err(Failure::broken)
+    }
+}
+
+/// The database must hold the log that the settings name: a log under two names is two logs.
+fn check_log(store: &Store, settings: &Settings) -> Result<(), Failure> {
+    let log = store.read_blocking(ledger_rows::find_log);
+    let log = log.map_err(|error| Failure::broken(chain(&error)))?;
+    match log {
+        None => Err(Failure::new(Ending::Settings, "no ledger was founded in this database")
+            .hint("fieldgate key new")),
+        Some(log) if log.origin == settings.ledger.origin => Ok(()),
+        Some(log) => {
+            let says = format!("this database holds the log {}", log.origin);
+            Err(Failure::new(Ending::Settings, says).hint("correct [ledger] origin"))
+        }
     }
 }
 

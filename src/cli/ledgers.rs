@@ -1,4 +1,4 @@
-//! `fieldgate ledger`: found the log, verify all of it, prove one entry, export it as files.
+//! `fieldgate ledger`: verify all of it, prove one entry, export it as files.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,6 @@ use clap::Subcommand;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use crate::flows::keys;
 use crate::ledger::prove::serve;
 use crate::ledger::verify::{self, Plan, VerifiedReceipt};
 use crate::ledger::{Archive as _, Notary};
@@ -16,14 +15,12 @@ use crate::merkle::policy::Policy;
 use crate::merkle::tile::tiles_of;
 use crate::store::{ReadTx, StoreError};
 
-use super::installation::{Installation, actor, chain, read_file, signer, wait};
+use super::installation::{Installation, chain, read_file, signer};
 use super::partners::invalid;
-use super::say::{Act, Ending, Failure, Say, Voice};
+use super::say::{Ending, Failure, Say, Voice};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LedgerCommand {
-    /// Found the log of this installation, once.
-    Init,
     /// Re-hash everything: entries, tiles, head, projections, items. Names what is wrong.
     Verify {
         /// Check one receipt file offline instead, without any database.
@@ -53,16 +50,6 @@ pub(super) fn run(command: &LedgerCommand, config: &Path, voice: Voice) -> Resul
     match command {
         LedgerCommand::Verify { receipt: Some(file), key } => {
             verify_receipt(file, key.as_deref().unwrap_or_default(), voice)
-        }
-        LedgerCommand::Init => {
-            let open = Installation::open(config)?;
-            let keys = notary(&open)?.verifiers();
-            let key_ids: Vec<_> = keys.iter().map(|key| key.id().to_string()).collect();
-            let origin = open.settings.ledger.origin.clone();
-            let receipt =
-                wait(keys::found(&open.gateway, &actor(None), origin, key_ids.join(",")))??;
-            voice.tell(&Act::new("ledger founded", &receipt));
-            Ok(Ending::Done)
         }
         LedgerCommand::Verify { .. } => verify_store(&Installation::open(config)?, voice),
         LedgerCommand::Prove { index, out } => prove(config, *index, out.as_deref(), voice),
@@ -100,6 +87,7 @@ fn verify_store(open: &Installation, voice: Voice) -> Result<Ending, Failure> {
     let begun = open.gateway.now();
     let shown = bar.clone();
     let report = open.store.read_blocking(move |tx| {
+        tx.take_time()?;
         let walked = tx.head().and_then(|head| {
             shown.set_length(head.size());
             verify::everything(tx, &plan, |done| shown.set_position(done))
@@ -237,7 +225,10 @@ fn export(config: &Path, dir: &Path, voice: Voice) -> Result<Ending, Failure> {
     let target = dir.to_owned();
     let exported = open
         .store
-        .read_blocking(move |tx| Ok::<_, StoreError>(write_tiles(tx, &notary, &target)))
+        .read_blocking(move |tx| {
+            tx.take_time()?;
+            Ok::<_, StoreError>(write_tiles(tx, &notary, &target))
+        })
         .map_err(|error| Failure::broken(chain(&error)))??;
     voice.tell(&exported);
     Ok(Ending::Done)

@@ -121,7 +121,7 @@ impl Field {
         if text.is_empty() {
             return Err(FieldFault::Empty);
         }
-        if text.chars().count() > row.chars_max {
+        if row.kind != FieldKind::Country && text.chars().count() > row.chars_max {
             return Err(FieldFault::TooLong(row.chars_max));
         }
         if text.chars().any(char::is_control) {
@@ -138,11 +138,15 @@ impl Field {
     }
 }
 
+/// A code, or the English short name that CRM exports write.
 fn country(text: &str) -> Result<String, FieldFault> {
-    let upper = text.to_ascii_uppercase();
-    rust_iso3166::from_alpha2(&upper)
-        .map(|_| upper)
-        .ok_or(FieldFault::Form("a country code of ISO 3166-1 such as DE"))
+    let by_code = rust_iso3166::from_alpha2(&text.to_ascii_uppercase());
+    let by_name =
+        || rust_iso3166::ALL.iter().copied().find(|one| one.name.eq_ignore_ascii_case(text));
+    by_code
+        .or_else(by_name)
+        .map(|country| country.alpha2.to_owned())
+        .ok_or(FieldFault::Form("a country code of ISO 3166-1 such as DE, or its English name"))
 }
 
 fn day(text: &str) -> Result<String, FieldFault> {
@@ -220,6 +224,7 @@ mod tests {
         assert_eq!(Field::Email.parse(" Ann.Roe@Example.COM "), Ok("ann.roe@example.com".into()));
         assert_eq!(Field::Phone.parse("+49 (30) 123-456"), Ok("+4930123456".into()));
         assert_eq!(Field::Country.parse("de"), Ok("DE".into()));
+        assert_eq!(Field::Country.parse("Germany"), Ok("DE".into()));
         assert_eq!(Field::Language.parse("DE-at"), Ok("de-AT".into()));
         assert_eq!(Field::TrialEnd.parse("2026-12-31"), Ok("2026-12-31".into()));
     }
@@ -232,7 +237,7 @@ mod tests {
             (Field::Email, "Ann <ann@example.com>"),
             (Field::Phone, "030 123456"),
             (Field::Phone, "+0123456789"),
-            (Field::Country, "Germany"),
+            (Field::Country, "Deutschland"),
             (Field::Country, "QQ"),
             (Field::Language, "no_such"),
             (Field::TrialEnd, "31.12.2026"),

@@ -123,19 +123,6 @@ impl Store {
         SqlShelf::new(self.inner.url.clone())
     }
 
-    /// Runs `work` in a write transaction before the first entry exists: a new installation needs
-    /// its keys and its log's name before the ledger can record anything. From then on every
-    /// change is the effect of an entry.
-    ///
-    /// # Errors
-    /// `Conflict` when the ledger holds an entry; else what `work` answers.
-    pub fn found<F>(&self, work: F) -> Result<(), EffectError>
-    where
-        F: FnOnce(&mut WriteTx) -> Result<(), EffectError> + Send,
-    {
-        self.shelf().found(work)
-    }
-
     /// Runs `read` on a reader thread inside one snapshot: everything it sees is of one moment.
     ///
     /// # Errors

@@ -61,23 +61,6 @@ impl SqlShelf {
         outcome
     }
 
-    /// See [`super::Store::found`].
-    pub(super) fn found(
-        &mut self,
-        work: impl FnOnce(&mut WriteTx) -> Result<(), EffectError> + Send,
-    ) -> Result<(), EffectError> {
-        let (size, ..) = self.begin()?;
-        self.with(|tx| {
-            let outcome = match size {
-                0 => work(tx),
-                _ => Err(EffectError::Conflict("the ledger has begun".to_owned())),
-            };
-            let end = if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" };
-            tx.border().batch_execute(end)?;
-            Ok(outcome)
-        })?
-    }
-
     /// Begins the write transaction; a connection that died while idle is opened anew, once:
     /// nothing was asked of it yet.
     fn begin(&mut self) -> Result<HeadRow, StoreError> {

@@ -2,7 +2,10 @@
 
 use std::ops::{Deref, DerefMut};
 
+use diesel::connection::SimpleConnection as _;
+
 use super::connection::AnyConnection;
+use super::error::StoreError;
 
 /// A snapshot of the database. Row functions take it; only the store makes one.
 pub struct ReadTx {
@@ -29,6 +32,17 @@ impl ReadTx {
     /// How many statements ran since the transaction began, its borders not counted.
     pub fn statements(&self) -> u64 {
         self.statements
+    }
+
+    /// Lets this snapshot stay open for as long as an auditor's walk takes: it computes longer
+    /// between two statements than a server allows a door to idle in a transaction.
+    pub fn take_time(&mut self) -> Result<(), StoreError> {
+        match self.border() {
+            AnyConnection::Sqlite(_) => Ok(()),
+            AnyConnection::Postgres(connection) => {
+                Ok(connection.batch_execute("SET LOCAL idle_in_transaction_session_timeout = 0")?)
+            }
+        }
     }
 
     pub(super) fn restart_count(&mut self) {

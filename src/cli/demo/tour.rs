@@ -197,6 +197,7 @@ impl Tour<'_> {
         );
         let (base, id) = (&doors.partner_url, partner.id);
         let config = self.folder.config();
+        let program = program();
         let line = |text: String| self.voice.line(text);
         line(format!("\nPartner door  {base}/v1   mutual TLS"));
         line(format!("Public door   {}/.well-known/oauth-authorization-server", doors.public_url));
@@ -215,17 +216,22 @@ impl Tour<'_> {
             "  {curl} -H \"Authorization: Bearer $TOKEN\" '{base}/v1/leads?purpose=offers&limit=3'"
         ));
         let config = config.display();
-        line(format!("  fieldgate --config {config} partner list"));
+        line(format!("  {program} --config {config} partner list"));
         line(format!(
-            "  printf %s {} | fieldgate --config {config} person who",
+            "  printf %s {} | {program} --config {config} person who",
             Invented::new(0).email()
         ));
-        line(format!("  fieldgate --config {config} ledger verify"));
+        line(format!("  {program} --config {config} ledger verify"));
         line(format!(
-            "  fieldgate ledger verify --receipt {dir}/receipt.tlog-proof --key {dir}/log.vkey"
+            "  {program} ledger verify --receipt {dir}/receipt.tlog-proof --key {dir}/log.vkey"
         ));
         Ok(())
     }
+}
+
+/// This program as it was called, so that the lines printed work as they are.
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "fieldgate".to_owned())
 }
 
 fn leads_of(page: &Pulled) -> Vec<Value> {

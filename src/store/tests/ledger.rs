@@ -305,27 +305,6 @@ fn a_snapshot_shows_head_and_rows_of_one_moment() {
 }
 
 #[test]
-fn a_database_is_founded_before_its_first_entry_only() {
-    on_both(|bed| {
-        let store = bed.store();
-        let log = ledger_rows::LogIdentity {
-            origin: "gate.example/log".into(),
-            key_ids: "01020304".into(),
-            created_at: Moment(5),
-        };
-        let wanted = log.clone();
-        store.found(|tx| ledger_rows::insert_log(tx, &log)).unwrap();
-        assert!(matches!(
-            store.found(|tx| ledger_rows::insert_log(tx, &log)),
-            Err(EffectError::Store(StoreError::Conflict(_)) | EffectError::Conflict(_))
-        ));
-        assert_eq!(store.read_blocking(ledger_rows::find_log).unwrap(), Some(wanted));
-        append(&mut store.shelf(), vec![draft(Kind::AuditQuery)]);
-        assert!(matches!(store.found(|_| Ok(())), Err(EffectError::Conflict(_))));
-    });
-}
-
-#[test]
 fn a_killed_connection_is_busy_and_then_opened_anew() {
     let Some(server) = postgres::server() else { return };
     let address = server.empty();

@@ -1,4 +1,5 @@
 //! What every integration test stands on: an installation of its own, on either database.
+#![allow(dead_code, reason = "a shared fixture: every test uses a part of it")]
 
 pub mod postgres;
 

@@ -255,7 +255,10 @@ impl World {
     pub fn verify(&self) -> Report {
         let plan = Plan { log: vec![signer().verifier().clone()], ..Plan::default() };
         self.store
-            .read_blocking(move |tx| Ok::<_, StoreError>(verify::everything(tx, &plan, |_| {})))
+            .read_blocking(move |tx| {
+                tx.take_time()?;
+                Ok::<_, StoreError>(verify::everything(tx, &plan, |_| {}))
+            })
             .unwrap()
             .unwrap()
     }
