@@ -26,3 +26,14 @@ pub mod partner;
 
 /// The public door.
 pub mod public;
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::panic,
+    reason = "tests fail loudly"
+)]
+mod tests;
