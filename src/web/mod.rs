@@ -34,6 +34,8 @@ pub mod public;
     clippy::indexing_slicing,
     clippy::as_conversions,
     clippy::panic,
+    clippy::cast_precision_loss,
+    clippy::disallowed_methods,
     reason = "tests fail loudly"
 )]
 mod tests;

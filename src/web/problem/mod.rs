@@ -24,7 +24,6 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
 use crate::domain::disclosure::Reason;
-use crate::flows::{self, Thing};
 use crate::id::RequestId;
 
 pub use code::Code;
@@ -194,31 +193,6 @@ impl Problem {
             hint: row.hint,
         };
         serde_json::to_string(&body).unwrap_or_default()
-    }
-}
-
-impl From<flows::Error> for Problem {
-    /// The six ways a story ends badly.
-    fn from(error: flows::Error) -> Self {
-        match error {
-            flows::Error::Unknown(_) => Self::new(Code::NotFound),
-            flows::Error::Refused(reason) => Self::refused(reason),
-            flows::Error::Conflict(Thing::IdempotencyKey, _) => {
-                Self::new(Code::IdempotencyConflict)
-            }
-            flows::Error::Conflict(thing, _) => {
-                Self::new(Code::Conflict).detail(format!("the {thing} stands in the way"))
-            }
-            flows::Error::Invalid(fault) => {
-                Self::new(Code::InvalidRequest).detail(format!("{}: {}", fault.at, fault.says))
-            }
-            flows::Error::Busy { what, retry_after_s } => {
-                let ledger = what.contains("ledger");
-                Self::new(if ledger { Code::LedgerUnavailable } else { Code::Busy })
-                    .retry_after_s(retry_after_s)
-            }
-            flows::Error::Broken(source) => Self::broken(source.as_ref()),
-        }
     }
 }
 

@@ -33,7 +33,7 @@ struct Maker {
     key: KeyDocument,
 }
 
-fn object(value: Value) -> Map<String, Value> {
+fn object(value: &Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
 }
 
@@ -48,7 +48,7 @@ impl Maker {
             "cnf": {"x5t#S256": bench.pair.thumbprint().to_string()},
         });
         let header = json!({"typ": "at+jwt", "alg": "ES256", "kid": kid});
-        Self { header: object(header), claims: object(claims), key: bench.token_key.clone() }
+        Self { header: object(&header), claims: object(&claims), key: bench.token_key.clone() }
     }
 
     fn make(&self) -> String {
@@ -304,9 +304,13 @@ fn keys_are_rotated_without_a_gap() {
         let jwks: Value = serde_json::from_str(&bench.tokens.jwks()).unwrap();
         jwks["keys"].as_array().unwrap().len()
     };
-    bench.tokens.replace_keys(TokenKeys::new(&bench.token_key, &[next.clone()]).unwrap());
+    bench
+        .tokens
+        .replace_keys(TokenKeys::new(&bench.token_key, std::slice::from_ref(&next)).unwrap());
     assert_eq!((published(), use_(&old)), (2, 200));
-    bench.tokens.replace_keys(TokenKeys::new(&next, &[bench.token_key.clone()]).unwrap());
+    bench
+        .tokens
+        .replace_keys(TokenKeys::new(&next, std::slice::from_ref(&bench.token_key)).unwrap());
     let new = oauth::token(&bench, "");
     assert_eq!((use_(&old), use_(&new)), (200, 200));
     bench.tokens.replace_keys(TokenKeys::new(&next, &[]).unwrap());
