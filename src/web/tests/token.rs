@@ -328,3 +328,26 @@ fn the_published_keys_hold_no_secret() {
     assert!(key.get("d").is_none() && key.get("k").is_none());
     assert!(TokenKeys::new(&KeyDocument::new(vec![1, 2, 3]), &[]).is_err());
 }
+
+#[test]
+fn clocks_may_differ_by_ten_seconds_and_a_token_may_be_five_late() {
+    let bench = Bench::open();
+    let now = today().seconds();
+    let mut client = Client::of(&bench);
+    for (begin, end, status) in [
+        (now + 10, now + 310, 200),
+        (now + 11, now + 311, 401),
+        (now - 305, now - 5, 200),
+        (now - 306, now - 6, 401),
+        (now, now + 600, 200),
+        (now, now + 601, 401),
+    ] {
+        let mut maker = Maker::new(&bench);
+        for (name, value) in [("iat", begin), ("nbf", begin), ("exp", end)] {
+            maker.claims.insert(name.to_owned(), json!(value));
+        }
+        let header = format!("Authorization: Bearer {}\r\n", maker.make());
+        let answer = client.get_with("/test/offers", &header).unwrap();
+        assert_eq!(answer.status, status, "{} to {}", begin - now, end - now);
+    }
+}
