@@ -26,3 +26,16 @@ pub mod partner;
 
 /// The public door.
 pub mod public;
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::panic,
+    clippy::cast_precision_loss,
+    clippy::disallowed_methods,
+    reason = "tests fail loudly"
+)]
+mod tests;

@@ -93,7 +93,11 @@ impl ClientCertVerifier for RegistryVerifier {
         }
         match (row.source, snapshot.path()) {
             (CertificateSource::Issued, Some(path)) => {
-                path.verify_client_cert(end_entity, intermediates, now)
+                // A CA of our name with another key is a stranger, not a bad proof of possession.
+                path.verify_client_cert(end_entity, intermediates, now).map_err(|error| {
+                    let forged = error == CertificateError::BadSignature.into();
+                    if forged { CertificateError::UnknownIssuer.into() } else { error }
+                })
             }
             (CertificateSource::Issued, None) => Err(CertificateError::UnknownIssuer.into()),
             // `openssl req -x509` writes CA:TRUE, which webpki refuses as an end entity. The
