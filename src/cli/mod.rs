@@ -13,6 +13,8 @@ mod doctor;
 
 mod explain;
 
+mod follow;
+
 mod import;
 
 mod installation;

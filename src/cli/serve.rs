@@ -11,17 +11,14 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::flows::{Gateway, Registry, onboard};
+use crate::flows::{Gateway, onboard};
 use crate::jobs::registry_watch;
-use crate::secret::{KeyBytes, KeyDocument};
-use crate::store::{Store, key_rows};
-use crate::vault::keyring::{KeyUse, Keyring};
+use crate::vault::keyring::Keyring;
 use crate::web::health::{self, Check, Condition, Health};
 use crate::web::limits::{ConnectionLimits, RequestLimits};
 use crate::web::metrics::Metrics;
 use crate::web::partner::caller::Gate;
 use crate::web::partner::token::Tokens;
-use crate::web::partner::token_keys::TokenKeys;
 use crate::web::partner::{self, PartnerDoor};
 use crate::web::public::metadata::Published;
 use crate::web::public::{self, PublicDoor};
@@ -33,6 +30,7 @@ use crate::web::tls::settings::{ServerCertificate, TlsMin, partner_settings, pub
 use crate::web::tls::trust::Trust;
 use crate::web::tls::verifier::{LeafFacts, RegistryVerifier};
 
+use super::follow::{Follow, token_keys};
 use super::installation::{Installation, chain, read_file};
 use super::say::{Ending, Failure, Voice};
 
@@ -116,62 +114,11 @@ pub(super) async fn open_doors(open: &Installation) -> Result<Doors, Failure> {
     for server in [public, partner, ops] {
         actix_web::rt::spawn(server);
     }
-    let follow = Follow {
-        gateway: open.gateway.clone(),
-        store: open.store.clone(),
-        master: open.master.clone(),
-        trust,
-        tokens,
-        roots,
-    };
+    let follow = Follow::new(open, (trust, tokens), roots);
     let watch = registry_watch::run(open.gateway.clone(), move |registry, at| {
-        follow.follow(&registry, at);
+        follow.see(&registry, at);
     });
     Ok(Doors { handles, watch: actix_web::rt::spawn(watch) })
-}
-
-/// What follows the registry when it changes: trust, live connections, keys.
-struct Follow {
-    gateway: Gateway,
-    store: Store,
-    master: KeyBytes,
-    trust: Arc<Trust>,
-    tokens: Arc<Tokens>,
-    roots: Vec<Vec<u8>>,
-}
-
-impl Follow {
-    fn follow(&self, registry: &Registry, at: crate::clock::Moment) {
-        if registry.version == self.trust.load().version {
-            self.trust.confirm(at);
-            return;
-        }
-        match snapshot_of(registry, at, &self.roots) {
-            Ok(snapshot) => {
-                let cut = self.trust.replace(snapshot);
-                tracing::info!(version = registry.version, cut, "registry changed");
-            }
-            // The snapshot in force stays and goes stale: 503 after 30 seconds.
-            Err(error) => tracing::error!(%error, "the registry cannot be trusted"),
-        }
-        self.follow_keys();
-    }
-
-    fn follow_keys(&self) {
-        let rows = match self.store.read_blocking(key_rows::list_keys) {
-            Ok(rows) => rows,
-            Err(error) => return tracing::warn!(%error, "the key ring cannot be read"),
-        };
-        let keyring = match Keyring::open(&self.master, &rows) {
-            Ok(keyring) => keyring,
-            Err(error) => return tracing::error!(%error, "the key ring does not open"),
-        };
-        match token_keys(&keyring) {
-            Ok(keys) => self.tokens.replace_keys(keys),
-            Err(failure) => tracing::error!(%failure, "the token keys cannot be used"),
-        }
-        self.gateway.swap_keyring(keyring);
-    }
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -181,19 +128,9 @@ fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     })
 }
 
-fn token_keys(keyring: &Keyring) -> Result<TokenKeys, Failure> {
-    let keys: Result<Vec<KeyDocument>, _> =
-        keyring.all(KeyUse::Token).into_iter().map(|id| keyring.document(id)).collect();
-    let keys = keys.map_err(|fault| Failure::new(Ending::Settings, fault))?;
-    let (signing, others) = keys.split_first().ok_or_else(|| {
-        Failure::new(Ending::Settings, "the key ring has no token key").hint("fieldgate key new")
-    })?;
-    TokenKeys::new(signing, others).map_err(|fault| Failure::new(Ending::Settings, fault))
-}
-
 fn tokens(settings: &Settings, keyring: &Keyring) -> Result<Tokens, Failure> {
     let (issuer, audience) = (&settings.doors.public_url, &settings.doors.partner_url);
-    Ok(Tokens::new(token_keys(keyring)?, issuer.clone(), audience.clone()))
+    Ok(Tokens::new(token_keys(keyring, Clock::System.now())?, issuer.clone(), audience.clone()))
 }
 
 fn server_certificate(settings: &Settings) -> Result<ServerCertificate, Failure> {

@@ -141,6 +141,11 @@ impl Keyring {
         keys.into_iter().map(|(id, _)| *id).collect()
     }
 
+    /// When a key was made.
+    pub fn created_at(&self, id: KeyId) -> Option<Moment> {
+        self.keys.get(&id).map(|key| key.created_at)
+    }
+
     /// A signing key as a document, for the signer `cli` hands it to.
     pub fn document(&self, id: KeyId) -> Result<KeyDocument, VaultError> {
         self.keys.get(&id).map(|key| key.bytes.clone()).ok_or(VaultError::Sealed)

@@ -86,11 +86,39 @@ struct StrictHeader {
     kid: String,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Serialize)]
 struct Confirmation {
     #[serde(rename = "x5t#S256")]
     x5t_s256: String,
+}
+
+/// An object with this one member: a derived reader would take a list of one value as well.
+impl<'de> Deserialize<'de> for Confirmation {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> serde::de::Visitor<'de> for Object {
+            type Value = Confirmation;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object with x5t#S256 alone")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Confirmation, A::Error> {
+                let first = map.next_entry::<String, String>()?;
+                let second = map.next_key::<String>()?;
+                match (first, second) {
+                    (Some((name, x5t_s256)), None) if name == "x5t#S256" => {
+                        Ok(Confirmation { x5t_s256 })
+                    }
+                    _ => Err(serde::de::Error::custom("not x5t#S256 alone")),
+                }
+            }
+        }
+        from.deserialize_map(Object)
+    }
 }
 
 /// The claims, all of them and no others. Serde refuses a member that stands there twice.
@@ -324,6 +352,9 @@ fn strict_header(text: &str) -> Result<StrictHeader, TokenFault> {
     }
     let first = text.split('.').next().ok_or(TokenFault::Form)?;
     let bytes = URL_SAFE_NO_PAD.decode(first).map_err(|_| TokenFault::Form)?;
+    if bytes.first() != Some(&b'{') {
+        return Err(TokenFault::Header);
+    }
     let header: StrictHeader = serde_json::from_slice(&bytes).map_err(|_| TokenFault::Header)?;
     if header.typ != "at+jwt" || header.alg != "ES256" {
         return Err(TokenFault::Header);

@@ -50,6 +50,11 @@ impl TokenKeys {
         Ok(Self { kid, signing, verifying, jwks })
     }
 
+    /// The id of the key that signs.
+    pub fn signing_kid(&self) -> &str {
+        &self.kid
+    }
+
     /// The public keys as a JSON Web Key Set (RFC 7517 §5).
     pub fn jwks(&self) -> &str {
         &self.jwks

@@ -2,6 +2,8 @@
 
 mod bench;
 mod client;
+mod corpus;
+
 mod gate;
 mod handshake;
 mod live;
