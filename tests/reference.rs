@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use fieldgate::config::Settings;
 use fieldgate::domain::consent::ChoiceOrigin;
@@ -84,7 +85,9 @@ fn ticked_fields(fields: FieldSet) -> String {
 
 fn form(kind: FieldKind) -> &'static str {
     match kind {
-        FieldKind::Country => "country code, ISO 3166-1 alpha-2",
+        FieldKind::Country => {
+            "country code, ISO 3166-1 alpha-2; an English country name is turned into its code"
+        }
         FieldKind::Date => "day, `YYYY-MM-DD`",
         FieldKind::Email => "e-mail address, lower-cased",
         FieldKind::Language => "language tag, BCP 47",
@@ -318,6 +321,61 @@ fn the_page_of_endpoints_tells_every_route_and_no_other() {
         .map(|row| format!("{} {} {} {}", row.door.code(), row.method, row.path, row.caller))
         .collect();
     assert_eq!(told_routes(&page), real, "docs/reference/endpoints.md differs from the routes");
+}
+
+/// What `fieldgate … --help` says.
+fn help(of: &[&str]) -> String {
+    let program = Command::new(env!("CARGO_BIN_EXE_fieldgate")).args(of).arg("--help").output();
+    String::from_utf8(program.unwrap().stdout).unwrap()
+}
+
+/// The commands that a help text lists, without `help` itself.
+fn commands_in(help: &str) -> Vec<&str> {
+    let list = help.split("Commands:\n").nth(1).unwrap_or_default();
+    let names = list.lines().take_while(|line| !line.is_empty());
+    let names = names.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").collect()
+}
+
+/// The long options that a help text explains.
+fn options_in(help: &str) -> BTreeSet<String> {
+    let lines = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+    let option = |line: &str| {
+        let (_, rest) = line.split_once("--")?;
+        Some(rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect())
+    };
+    lines.filter_map(option).collect()
+}
+
+#[test]
+fn the_page_of_commands_names_every_command_and_option() {
+    let page = fs::read_to_string("docs/reference/commands.md").unwrap();
+    let mut lacks = Vec::new();
+    let mut look = |of: &[&str]| {
+        let says = help(of);
+        let options = options_in(&says).into_iter().filter(|one| one != "help" && one != "version");
+        for option in options.filter(|option| !page.contains(&format!("--{option}"))) {
+            lacks.push(format!("{} --{option}", of.join(" ")));
+        }
+        let name = of.join(" ");
+        let told = ["", " "].iter().any(|end| page.contains(&format!("`{name}{end}")));
+        if !told {
+            lacks.push(name);
+        }
+        says
+    };
+    let whole = look(&[]);
+    for command in commands_in(&whole) {
+        let says = look(&[command]);
+        for inner in commands_in(&says) {
+            look(&[command, inner]);
+        }
+    }
+    lacks.retain(|name| {
+        !["database", "partner", "policy", "contacts", "person", "ledger", "key"]
+            .contains(&name.as_str())
+    });
+    assert!(lacks.is_empty(), "docs/reference/commands.md lacks: {}", lacks.join(", "));
 }
 
 /// The first TOML example of a page.
