@@ -62,7 +62,7 @@ pub struct DoorSettings {
     pub public_url: String,
     /// Oldest TLS version of the partner door: `1.3`, or `1.2` for old clients.
     pub tls_min: String,
-    /// Demonstration: every answer says so.
+    /// Whether this is the folder of a demonstration, which `fieldgate demo` may use again.
     pub demo: bool,
 }
 

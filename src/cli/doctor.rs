@@ -12,7 +12,9 @@ use crate::ledger::prove::is_tail_sound;
 use crate::store::{SchemaState, StoreError, schema_state};
 use crate::vault::certificate::{leaf_from_pem, read_leaf};
 
-use super::installation::{Installation, chain, load, read_file, read_master, store_url, wait};
+use super::installation::{
+    Installation, Reading, chain, load, read_file, read_master, store_url, wait,
+};
 use super::say::{Ending, Failure, Say, Voice};
 
 /// Days before expiry from which a certificate is worth a warning.
@@ -70,8 +72,8 @@ pub(super) fn run(config: &Path, voice: Voice) -> Result<Ending, Failure> {
     findings.ok("settings", config.display().to_string());
     keys(&settings, &mut findings);
     if database(&settings, &mut findings)? {
-        match Installation::open(config) {
-            Ok(open) => installation(&open, &mut findings)?,
+        match Reading::open(config) {
+            Ok(open) => ledger(&open, config, &mut findings)?,
             Err(failure) => findings.fail("open", failure.to_string(), "see the findings above"),
         }
     }
@@ -97,10 +99,11 @@ fn keys(settings: &Settings, findings: &mut Findings) {
         match leaf {
             Err(says) => findings.fail(what, says, "fieldgate key new"),
             Ok(leaf) if leaf.not_after < now => {
-                findings.fail(what, format!("expired {}", leaf.not_after), "issue a new one");
+                findings.fail(what, format!("expired {}", leaf.not_after), "fieldgate key server");
             }
             Ok(leaf) if leaf.not_after < now.plus(SOON_DAYS * DAY) => {
-                findings.warn(what, format!("expires {}", leaf.not_after), "issue a new one soon");
+                let fix = "fieldgate key server, then restart the doors";
+                findings.warn(what, format!("expires {}", leaf.not_after), fix);
             }
             Ok(leaf) => findings.ok(what, format!("good until {}", leaf.not_after)),
         }
@@ -131,22 +134,25 @@ fn database(settings: &Settings, findings: &mut Findings) -> Result<bool, Failur
     }
 }
 
-fn installation(open: &Installation, findings: &mut Findings) -> Result<(), Failure> {
+fn ledger(open: &Reading, config: &Path, findings: &mut Findings) -> Result<(), Failure> {
     findings.ok("key ring", "opens with this master key");
     let sound = open
         .store
         .read_blocking(|tx| Ok::<_, StoreError>(is_tail_sound(tx)))
         .map_err(|error| Failure::broken(chain(&error)))?;
     match sound {
-        Ok(true) => findings.ok("ledger", "its newest entries hash to its head"),
+        Ok(true) => {
+            findings.ok("ledger", "its newest entries hash to its head");
+            let open = Installation::open(config)?;
+            let registry = wait(open.gateway.registry_now())??;
+            registry_findings(&registry, &open, findings);
+        }
         Ok(false) => {
             let fix = "stop serving; fieldgate ledger verify names the place";
             findings.fail("ledger", "its newest entries do not hash to its head", fix);
         }
         Err(error) => findings.fail("ledger", chain(&error), "fieldgate ledger verify"),
     }
-    let registry = wait(open.gateway.registry_now())??;
-    registry_findings(&registry, open, findings);
     Ok(())
 }
 

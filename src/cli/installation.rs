@@ -16,17 +16,17 @@ use crate::vault::keyring::{KeyUse, Keyring};
 
 use super::say::{Ending, Failure};
 
-/// Everything a command needs.
-pub(super) struct Installation {
+/// What reads an installation and appends nothing: works on a damaged ledger too, which is
+/// when it is needed most.
+pub(super) struct Reading {
     pub(super) settings: Settings,
-    pub(super) master: KeyBytes,
     pub(super) store: Store,
-    pub(super) sequencer: Sequencer<Effect>,
-    pub(super) gateway: Gateway,
+    pub(super) master: KeyBytes,
+    pub(super) keyring: Keyring,
 }
 
-impl Installation {
-    /// Opens the installation a settings file describes.
+impl Reading {
+    /// Opens the installation a settings file describes, for reading.
     pub(super) fn open(config: &Path) -> Result<Self, Failure> {
         let settings = load(config)?;
         let master = read_master(&settings.keys.master_file)?;
@@ -42,12 +42,36 @@ impl Installation {
         let keyring =
             Keyring::open(&master, &rows).map_err(|fault| Failure::new(Ending::Settings, fault))?;
         check_log(&store, &settings)?;
+        Ok(Self { settings, store, master, keyring })
+    }
+
+    /// Signs checkpoints of what is committed.
+    pub(super) fn notary(&self) -> Result<Notary, Failure> {
+        Ok(Notary::new(vec![signer(&self.settings, &self.keyring)?]))
+    }
+}
+
+/// Everything a command needs that changes something.
+pub(super) struct Installation {
+    pub(super) settings: Settings,
+    pub(super) master: KeyBytes,
+    pub(super) store: Store,
+    pub(super) sequencer: Sequencer<Effect>,
+    pub(super) gateway: Gateway,
+}
+
+impl Installation {
+    /// Opens the installation a settings file describes, and its ledger for writing.
+    pub(super) fn open(config: &Path) -> Result<Self, Failure> {
+        let reading = Reading::open(config)?;
+        let notary = reading.notary()?;
+        let Reading { settings, store, master, keyring } = reading;
         let signer = signer(&settings, &keyring)?;
-        let notary = Notary::new(vec![self::signer(&settings, &keyring)?]);
-        let sequencer = Sequencer::start(store.shelf(), vec![signer])
-            .map_err(|error| Failure::broken(chain(&error)))?;
-        let gateway =
-            Gateway::new(store.clone(), sequencer.clone(), (keyring, notary), Clock::System);
+        let sequencer = Sequencer::start(store.shelf(), vec![signer]).map_err(|error| {
+            Failure::broken(chain(&error)).hint("`fieldgate ledger verify` names what is wrong")
+        })?;
+        let handles = (keyring, notary);
+        let gateway = Gateway::new(store.clone(), sequencer.clone(), handles, Clock::System);
         Ok(Self { settings, master, store, sequencer, gateway })
     }
 
@@ -149,9 +173,19 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     })
 }
 
-/// Writes a file that only its owner may read: made with that mode, then filled, flushed and
-/// renamed, so that no moment exists in which others could read it or half of it is there.
+/// Writes a file that only its owner may read.
 pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    write_whole(path, bytes, 0o600)
+}
+
+/// Writes a file that everybody may read: what is published.
+pub(super) fn write_public(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    write_whole(path, bytes, 0o644)
+}
+
+/// Made with its mode, then filled, flushed and renamed: no moment exists in which others could
+/// read what they may not, or half of it is there.
+fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     use std::io::Write as _;
     let failed = |error: std::io::Error| {
         Failure::broken(format!("cannot write {}: {error}", path.display()))
@@ -162,7 +196,7 @@ pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
+        options.mode(mode);
     }
     let mut file = options.open(&temporary).map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;

@@ -12,11 +12,12 @@ use crate::id::ContactNo;
 use crate::ledger::{Notary, Sequencer};
 use crate::secret::{KeyBytes, KeyDocument};
 use crate::store::{OpenOptions, Store, key_rows};
-use crate::vault::authority::{Authority, new_signing_key, to_pem};
+use crate::vault::authority::{Authority, KeyAndCertificate, new_signing_key, to_pem};
 use crate::vault::keyring::{KeyUse, Keyring};
 
 use super::installation::{
     Installation, actor, chain, load, read_master, signer, store_url, wait, write_private,
+    write_public,
 };
 use super::partners::parse_code;
 use super::say::{Act, Ending, Failure, Voice};
@@ -29,6 +30,12 @@ pub(super) enum KeyCommand {
     /// Make master key, key ring, authority and server certificate of a new installation, and
     /// found its ledger. Never replaces anything that is there.
     New {
+        /// Names under which the doors are reached.
+        #[arg(long, value_delimiter = ',', default_value = "localhost,127.0.0.1")]
+        names: Vec<String>,
+    },
+    /// Issue a new certificate for the doors; they take it up when they start.
+    Server {
         /// Names under which the doors are reached.
         #[arg(long, value_delimiter = ',', default_value = "localhost,127.0.0.1")]
         names: Vec<String>,
@@ -54,6 +61,21 @@ pub(super) fn run(command: &KeyCommand, config: &Path, voice: Voice) -> Result<E
                     "keep a copy of {} in a safe place: without it nothing opens",
                     settings.keys.master_file.display()
                 )),
+            });
+            Ok(Ending::Done)
+        }
+        KeyCommand::Server { names } => {
+            let open = Installation::open(config)?;
+            let now = open.gateway.now();
+            let issued = open.authority()?.issue_server(names, now, SERVER_DAYS);
+            write_server(&open.settings, &issued.map_err(Failure::broken)?)?;
+            voice.tell(&Act {
+                done: format!("server certificate issued for {SERVER_DAYS} days"),
+                entry: None,
+                id: None,
+                next: Some(
+                    "restart the gateway: it takes the certificate up when it starts".into(),
+                ),
             });
             Ok(Ending::Done)
         }
@@ -85,11 +107,17 @@ pub(super) fn create(settings: &Settings, names: &[String]) -> Result<(), Failur
         Authority::open(&authority.key, &authority.certificate).map_err(Failure::broken)?;
     let server = opened.issue_server(names, now, SERVER_DAYS).map_err(Failure::broken)?;
     found(settings, store, &master, (&authority.key, now))?;
-    let write =
-        |file: &Path, label: &str, der: &[u8]| write_private(file, to_pem(label, der).as_bytes());
-    write(&files.authority_file, "CERTIFICATE", &authority.certificate)?;
-    write(&files.server_certificate_file, "CERTIFICATE", &server.certificate)?;
-    write(&files.server_key_file, "PRIVATE KEY", server.key.expose())
+    let certificate = to_pem("CERTIFICATE", &authority.certificate);
+    write_public(&files.authority_file, certificate.as_bytes())?;
+    write_server(settings, &server)
+}
+
+fn write_server(settings: &Settings, server: &KeyAndCertificate) -> Result<(), Failure> {
+    let files = &settings.keys;
+    let key = to_pem("PRIVATE KEY", server.key.expose());
+    let certificate = to_pem("CERTIFICATE", &server.certificate);
+    write_private(&files.server_key_file, key.as_bytes())?;
+    write_public(&files.server_certificate_file, certificate.as_bytes())
 }
 
 fn make_master(settings: &Settings) -> Result<KeyBytes, Failure> {

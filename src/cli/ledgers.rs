@@ -7,6 +7,7 @@ use clap::Subcommand;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
+use crate::clock::Clock;
 use crate::ledger::prove::serve;
 use crate::ledger::verify::{self, Plan, VerifiedReceipt};
 use crate::ledger::{Archive as _, Notary};
@@ -15,7 +16,7 @@ use crate::merkle::policy::Policy;
 use crate::merkle::tile::tiles_of;
 use crate::store::{ReadTx, StoreError};
 
-use super::installation::{Installation, chain, read_file, signer};
+use super::installation::{Reading, chain, read_file};
 use super::partners::invalid;
 use super::say::{Ending, Failure, Say, Voice};
 
@@ -30,6 +31,8 @@ pub(super) enum LedgerCommand {
         #[arg(long, value_name = "VKEY|FILE")]
         key: Option<String>,
     },
+    /// Print the log's public key (vkey): what a partner pins to check receipts.
+    Key,
     /// Write the receipt of one entry.
     Prove {
         /// Index of the entry.
@@ -51,14 +54,26 @@ pub(super) fn run(command: &LedgerCommand, config: &Path, voice: Voice) -> Resul
         LedgerCommand::Verify { receipt: Some(file), key } => {
             verify_receipt(file, key.as_deref().unwrap_or_default(), voice)
         }
-        LedgerCommand::Verify { .. } => verify_store(&Installation::open(config)?, voice),
+        LedgerCommand::Verify { .. } => verify_store(&Reading::open(config)?, voice),
+        LedgerCommand::Key => {
+            let keys = Reading::open(config)?.notary()?.verifiers();
+            voice.tell(&LogKeys { keys: keys.iter().map(ToString::to_string).collect() });
+            Ok(Ending::Done)
+        }
         LedgerCommand::Prove { index, out } => prove(config, *index, out.as_deref(), voice),
         LedgerCommand::Export { dir } => export(config, dir, voice),
     }
 }
 
-fn notary(open: &Installation) -> Result<Notary, Failure> {
-    Ok(Notary::new(vec![signer(&open.settings, &open.gateway.keyring())?]))
+#[derive(Debug, Serialize)]
+struct LogKeys {
+    keys: Vec<String>,
+}
+
+impl Say for LogKeys {
+    fn say(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        self.keys.iter().try_for_each(|key| writeln!(out, "{key}"))
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -81,10 +96,10 @@ impl Say for Verdict {
     }
 }
 
-fn verify_store(open: &Installation, voice: Voice) -> Result<Ending, Failure> {
-    let plan = Plan { log: notary(open)?.verifiers(), ..Plan::default() };
+fn verify_store(open: &Reading, voice: Voice) -> Result<Ending, Failure> {
+    let plan = Plan { log: open.notary()?.verifiers(), ..Plan::default() };
     let bar = if voice.is_json() { ProgressBar::hidden() } else { ProgressBar::no_length() };
-    let begun = open.gateway.now();
+    let begun = Clock::System.now();
     let shown = bar.clone();
     let report = open.store.read_blocking(move |tx| {
         tx.take_time()?;
@@ -97,7 +112,7 @@ fn verify_store(open: &Installation, voice: Voice) -> Result<Ending, Failure> {
     let report = report.map_err(|error| Failure::broken(chain(&error)))?;
     let report = report.map_err(|error| Failure::broken(chain(&error)))?;
     bar.finish_and_clear();
-    let micros = open.gateway.now().0.saturating_sub(begun.0);
+    let micros = Clock::System.now().0.saturating_sub(begun.0);
     let verdict = Verdict {
         sound: report.is_sound(),
         size: report.head.size,
@@ -185,8 +200,8 @@ pub(super) fn policy(key: &str) -> Result<Policy, Failure> {
 }
 
 fn prove(config: &Path, index: u64, out: Option<&Path>, voice: Voice) -> Result<Ending, Failure> {
-    let open = Installation::open(config)?;
-    let notary = notary(&open)?;
+    let open = Reading::open(config)?;
+    let notary = open.notary()?;
     let proof = open
         .store
         .read_blocking(move |tx| Ok::<_, StoreError>(notary.receipt(tx, index)))
@@ -220,8 +235,8 @@ impl Say for Exported {
 /// Writes the static form of the log. Full tiles never change and are kept; the checkpoint is
 /// written last, so that it never promises what is not there yet.
 fn export(config: &Path, dir: &Path, voice: Voice) -> Result<Ending, Failure> {
-    let open = Installation::open(config)?;
-    let notary = notary(&open)?;
+    let open = Reading::open(config)?;
+    let notary = open.notary()?;
     let target = dir.to_owned();
     let exported = open
         .store
@@ -249,9 +264,11 @@ fn write_tiles(tx: &mut ReadTx, notary: &Notary, dir: &Path) -> Result<Exported,
         written = written.saturating_add(1);
     }
     let note = notary.checkpoint(&head).map_err(|error| Failure::broken(chain(&error)))?;
+    let keys: Vec<_> = notary.verifiers().iter().map(ToString::to_string).collect();
+    write_file(&dir.join("log.vkey"), keys.join("\n").as_bytes())?;
     write_file(&dir.join("checkpoint"), note.to_string().as_bytes())?;
     let dir = dir.display().to_string();
-    Ok(Exported { size, written: written.saturating_add(1), kept, dir })
+    Ok(Exported { size, written: written.saturating_add(2), kept, dir })
 }
 
 fn write_file(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
@@ -260,5 +277,5 @@ fn write_file(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    super::installation::write_private(file, bytes)
+    super::installation::write_public(file, bytes)
 }

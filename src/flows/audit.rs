@@ -1,12 +1,12 @@
 //! Receipts: a partner asks for the proof of an entry that concerns it; the state of the log.
 
 use crate::id::PartnerId;
-use crate::ledger::{Archive as _, NotaryError};
+use crate::ledger::{Archive as _, Kind, NotaryError};
 use crate::store::{StoreError, audit_rows};
 
 use super::{Error, Gateway, Thing};
 
-/// The receipt of an entry, for the partner the entry names: a tlog-proof whose `extra` line is
+/// The receipt of a release, a refusal or an intake, for the partner that asked: a tlog-proof whose `extra` line is
 /// the entry, under a checkpoint signed now.
 ///
 /// # Errors
@@ -16,7 +16,11 @@ pub async fn receipt(gateway: &Gateway, partner: PartnerId, index: u64) -> Resul
     let notary = std::sync::Arc::clone(&gateway.notary);
     let read = gateway.store.read(move |tx| {
         let found = audit_rows::find_projection(tx, index)?;
-        if found.and_then(|projection| projection.partner) != Some(partner) {
+        let own = found.is_some_and(|found| {
+            found.partner == Some(partner)
+                && matches!(found.kind, Kind::Release | Kind::Withhold | Kind::Intake)
+        });
+        if !own {
             return Ok(None);
         }
         Ok::<_, StoreError>(Some(notary.receipt(tx, index)))

@@ -149,6 +149,24 @@ pub async fn one(
     }
 }
 
+/// Records that a door turned an authenticated partner away before anything was decided.
+///
+/// # Errors
+/// `Busy` when nothing can be recorded now: then the door must say that instead.
+pub async fn refuse(
+    gateway: &Gateway,
+    asker: Asker,
+    purpose: Option<Purpose>,
+    reason: Reason,
+) -> Result<(), Error> {
+    let mut facts = Facts::new(Kind::Withhold, "door.refuse", asker.request, gateway.now());
+    facts.partner = Some(asker.partner);
+    facts.certificate = Some(asker.certificate);
+    facts.purpose = purpose;
+    facts.reason = Some(reason);
+    gateway.act(Gateway::draft(facts, Vec::new())?).await.map(drop)
+}
+
 /// Reads and decides in one snapshot, appends the entry, and begins again when something narrowed
 /// in between. A refusal is recorded too, and comes back as `Refused`.
 async fn record<F>(

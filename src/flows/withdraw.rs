@@ -79,9 +79,12 @@ pub async fn choose(
             }
         }));
         if let Appended::Done(receipt) = gateway.append(draft).await? {
-            let to_tell = if word.given { Vec::new() } else { found.receivers };
-            let concerns = |one: &PartnerId| word.partner.is_none_or(|partner| partner == *one);
-            return Ok(Done { receipt, to_tell: to_tell.into_iter().filter(concerns).collect() });
+            let concerns = |partner: PartnerId, purpose: Purpose| {
+                !word.given
+                    && purpose == word.purpose
+                    && word.partner.is_none_or(|one| one == partner)
+            };
+            return Ok(Done { receipt, to_tell: found.receivers_where(concerns) });
         }
     }
     Err(Error::Busy { what: "the ledger moved", retry_after_s: 1 })
@@ -105,7 +108,7 @@ pub async fn withdraw(gateway: &Gateway, actor: &Actor, address: &Personal) -> R
             choice_rows::suppress(tx, &index, None, at)
         }));
         if let Appended::Done(receipt) = gateway.append(draft).await? {
-            return Ok(Done { receipt, to_tell: found.receivers });
+            return Ok(Done { receipt, to_tell: found.receivers_where(|_, _| true) });
         }
     }
     Err(Error::Busy { what: "the ledger moved", retry_after_s: 1 })
@@ -116,10 +119,21 @@ pub(super) struct Found {
     pub(super) index: BlindIndex,
     pub(super) contact: ContactRecord,
     pub(super) choices: Vec<(Purpose, Option<PartnerId>, bool)>,
-    pub(super) receivers: Vec<PartnerId>,
+    receivers: Vec<(PartnerId, Purpose)>,
 }
 
 impl Found {
+    fn receivers_where(&self, concerns: impl Fn(PartnerId, Purpose) -> bool) -> Vec<PartnerId> {
+        let mut partners: Vec<_> = self
+            .receivers
+            .iter()
+            .filter(|(partner, purpose)| concerns(*partner, *purpose))
+            .map(|(partner, _)| *partner)
+            .collect();
+        partners.dedup();
+        partners
+    }
+
     fn said(&self, purpose: Purpose, partner: Option<PartnerId>) -> Option<bool> {
         self.choices
             .iter()
@@ -147,12 +161,13 @@ pub(super) async fn find(gateway: &Gateway, address: &Personal) -> Result<Found,
 fn receivers(
     tx: &mut crate::store::ReadTx,
     no: ContactNo,
-) -> Result<Vec<PartnerId>, crate::store::StoreError> {
+) -> Result<Vec<(PartnerId, Purpose)>, crate::store::StoreError> {
     let disclosures = crate::store::audit_rows::list_disclosures(tx, no)?;
-    let mut partners: Vec<_> = disclosures.into_iter().map(|one| one.partner).collect();
-    partners.sort_unstable();
-    partners.dedup();
-    Ok(partners)
+    let mut received: Vec<_> =
+        disclosures.into_iter().map(|one| (one.partner, one.purpose)).collect();
+    received.sort_unstable();
+    received.dedup();
+    Ok(received)
 }
 
 /// A draft of an entry about one person: the person stands in it as one salted item.

@@ -100,7 +100,7 @@ impl TryFrom<ContactRow> for ContactRecord {
                 no: ContactNo(row.no),
                 reference: ContactRef(read(row.reference.try_into().ok(), "contact.ref")?),
                 state: read(ContactState::from_code(&row.state), "contact.state")?,
-                country: read(Country::parse(&row.country).ok(), "contact.country")?,
+                country: read(Country::from_code(&row.country), "contact.country")?,
                 points: read(points_of(row.collection_points), "contact.collection_points")?,
                 held: read(fields_of(row.fields), "contact.fields")?,
                 policy: PolicyVersion(row.policy_version),

@@ -218,7 +218,7 @@ fn candidate_of(row: CandidateRow) -> Result<Candidate, StoreError> {
             no: ContactNo(no),
             reference: ContactRef(read(reference.try_into().ok(), "contact.ref")?),
             state: read(ContactState::from_code(&state), "contact.state")?,
-            country: read(Country::parse(&country).ok(), "contact.country")?,
+            country: read(Country::from_code(&country), "contact.country")?,
             points: read(points_of(points), "contact.collection_points")?,
             held: read(fields_of(held), "contact.fields")?,
             policy: PolicyVersion(policy),

@@ -67,6 +67,12 @@ catalogue! {
     /// A collection point outside the grant was asked for.
     PointNotGranted = 10, "collection_point_not_granted" =>
         because("a collection point outside the grant was asked for", "ask for granted ones");
+    /// The access token was not valid on the connection it came over.
+    TokenNotValid = 11, "token_not_valid" =>
+        because("the access token is not valid on this connection", "fetch a token over it");
+    /// The access token does not cover what was asked for.
+    ScopeMissing = 12, "scope_missing" =>
+        because("the access token does not cover the purpose asked for", "fetch a token for it");
 
     /// The person closed the account.
     Withdrawn = 16, "withdrawn" =>

@@ -12,6 +12,7 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 use crate::clock::{Clock, Moment};
 use crate::domain::partner::{CertificateStatus, PartnerState};
 use crate::domain::purpose::Purpose;
+use crate::flows::release::Asker;
 use crate::id::{PartnerId, RequestId, Thumbprint, TokenId};
 use crate::web::caller::{Caller, Door};
 use crate::web::limits::Rates;
@@ -84,12 +85,15 @@ impl Gate {
             .filter(|partner| partner.state == PartnerState::Active)
             .ok_or_else(|| Problem::new(Code::PartnerSuspended))?;
         let allowance = self.rates.take(row.partner, partner.requests_per_minute)?;
+        let number = request_id(request);
+        let asker = Asker { partner: row.partner, certificate: leaf.thumbprint, request: number };
         request.extensions_mut().insert(allowance);
+        request.extensions_mut().insert(asker);
         Ok(CertificateCaller {
             id: row.partner,
             partner: partner.clone(),
             leaf: leaf.clone(),
-            request: request_id(request),
+            request: number,
             at: now,
             trust_version: snapshot.version,
         })

@@ -27,6 +27,9 @@ pub mod receipts;
 /// Our collection points hand in what people left.
 pub mod intake;
 
+/// Who is turned away by its token is recorded.
+pub mod refusals;
+
 /// What a partner can learn with its certificate alone.
 pub mod whoami;
 
@@ -85,6 +88,7 @@ where
             .configure(|app| table.register(Door::Partner, &limits, app))
             .configure(extra.clone())
             .default_service(web::to(nothing_here))
+            .wrap(from_fn(refusals::record))
             .wrap(from_fn(bound))
             .wrap(from_fn(answer))
     })

@@ -3,7 +3,9 @@
 use actix_web::HttpResponse;
 use serde::Serialize;
 
-use crate::clock::DAY;
+use crate::clock::{DAY, Moment};
+use crate::domain::field::Field;
+use crate::web::tls::trust::GrantTerm;
 
 use super::caller::CertificateCaller;
 
@@ -14,6 +16,7 @@ struct Whoami {
     kind: &'static str,
     state: &'static str,
     scope: String,
+    grants: Vec<GrantOut>,
     thumbprint: String,
     thumbprint_hex: String,
     serial: String,
@@ -22,7 +25,16 @@ struct Whoami {
     trust_version: i64,
 }
 
-/// `GET /v1/whoami`: partner, certificate, days left, version of the registry.
+#[derive(Serialize)]
+struct GrantOut {
+    purpose: &'static str,
+    fields: Vec<&'static str>,
+    territory: String,
+    from: String,
+    until: Option<String>,
+}
+
+/// `GET /v1/whoami`: partner, grants, certificate, days left, version of the registry.
 pub async fn show(caller: CertificateCaller) -> HttpResponse {
     let CertificateCaller { id, partner, leaf, at, trust_version, .. } = caller;
     let not_after = leaf.not_after.rfc3339();
@@ -30,6 +42,7 @@ pub async fn show(caller: CertificateCaller) -> HttpResponse {
         Whoami {
             partner: id.to_string(),
             scope: super::scope::Scopes::granted(&partner, at).text(),
+            grants: partner.grants.iter().map(grant_out).collect(),
             code: partner.code,
             kind: partner.kind.code(),
             state: partner.state.code(),
@@ -41,4 +54,14 @@ pub async fn show(caller: CertificateCaller) -> HttpResponse {
             trust_version,
         },
     )
+}
+
+fn grant_out(grant: &GrantTerm) -> GrantOut {
+    GrantOut {
+        purpose: grant.purpose.code(),
+        fields: grant.fields.iter().map(Field::code).collect(),
+        territory: grant.territory.text(),
+        from: grant.from.rfc3339(),
+        until: grant.until.map(Moment::rfc3339),
+    }
 }

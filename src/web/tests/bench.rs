@@ -14,6 +14,7 @@ use rcgen::{
 };
 
 use crate::clock::{Clock, DAY, Moment};
+use crate::domain::grant::Territory;
 use crate::domain::partner::{CertificateSource, CertificateStatus, PartnerKind, PartnerState};
 use crate::domain::purpose::Purpose;
 use crate::id::{PartnerId, Thumbprint};
@@ -143,7 +144,13 @@ pub(super) struct Book {
 
 impl Book {
     pub(super) fn partner(&mut self, change: impl FnOnce(&mut PartnerRow)) -> PartnerId {
-        let grant = |purpose| GrantTerm { purpose, from: Moment(0), until: None };
+        let grant = |purpose: Purpose| GrantTerm {
+            purpose,
+            fields: purpose.row().fields_usual,
+            territory: Territory::Everywhere,
+            from: Moment(0),
+            until: None,
+        };
         let mut row = PartnerRow {
             code: "acme".to_owned(),
             kind: PartnerKind::Reseller,

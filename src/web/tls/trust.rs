@@ -12,7 +12,8 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 
 use crate::clock::{Moment, SECOND};
-use crate::domain::grant::Grant;
+use crate::domain::field::FieldSet;
+use crate::domain::grant::{Grant, Territory};
 use crate::domain::partner::{
     Certificate, CertificateSource, CertificateStatus, Partner, PartnerKind, PartnerState,
 };
@@ -40,11 +41,15 @@ pub struct CertificateRow {
     pub not_after: Moment,
 }
 
-/// When a partner may use one purpose: the times of its grant, without the fields.
-#[derive(Debug, Clone, Copy)]
+/// What a partner may know of its grant for one purpose.
+#[derive(Debug, Clone)]
 pub struct GrantTerm {
     /// What for.
     pub purpose: Purpose,
+    /// Which fields.
+    pub fields: FieldSet,
+    /// Of people who live where.
+    pub territory: Territory,
     /// From when.
     pub from: Moment,
     /// Until when (exclusive); open when `None`.
@@ -77,7 +82,8 @@ impl From<&Certificate> for CertificateRow {
 
 impl From<&Grant> for GrantTerm {
     fn from(grant: &Grant) -> Self {
-        Self { purpose: grant.purpose, from: grant.from, until: grant.until }
+        let Grant { purpose, fields, from, until, .. } = *grant;
+        Self { purpose, fields, territory: grant.territory.clone(), from, until }
     }
 }
 

@@ -200,3 +200,23 @@ fn a_page_costs_three_reads_and_one_append() {
         });
     }
 }
+
+#[test]
+fn a_person_who_named_no_country_is_released_everywhere_and_in_no_named_territory() {
+    for database in databases() {
+        wait(async {
+            let world = World::new(database).await;
+            let acme = world.reseller("acme").await;
+            let (other, _) = world.partner("other", PartnerKind::Reseller).await;
+            let all = Purpose::Offers.row().fields_max;
+            world.grant_in(other.partner, Purpose::Offers, all, "DE,AT").await;
+            let mut visit = world.person(1);
+            visit.fields.retain(|(field, _)| *field != Field::Country);
+            world.take(vec![visit]).await.unwrap();
+            assert_eq!(world.pull(acme, 10).await.unwrap().leads.len(), 1);
+            assert!(world.pull(other, 10).await.unwrap().leads.is_empty());
+            let who = Personal::new(address(1));
+            assert!(report::who(&world.gateway, &actor("officer"), &who).await.is_ok());
+        });
+    }
+}

@@ -1,0 +1,43 @@
+//! A partner that is turned away by its token is an entry of the ledger too.
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage as _, web};
+
+use crate::domain::disclosure::Reason;
+use crate::domain::purpose::Purpose;
+use crate::flows::Gateway;
+use crate::flows::release::{self, Asker};
+use crate::web::problem::{Code, Problem};
+
+/// Middleware: a refused token, and a scope that does not cover the request, are recorded before
+/// they are answered. Only who passed the gates can cause one, at the rate its quota permits.
+pub async fn record<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let gateway = request.app_data::<web::Data<Gateway>>().cloned();
+    let purpose = purpose_of(request.query_string());
+    let whole = request.request().clone();
+    let answer = next.call(request).await;
+    let problem = match &answer {
+        Ok(answer) => answer.response().error().and_then(|error| error.as_error::<Problem>()),
+        Err(error) => error.as_error::<Problem>(),
+    };
+    let reason = problem.and_then(|problem| match problem.code() {
+        Code::InvalidToken => Some(Reason::TokenNotValid),
+        Code::InsufficientScope => Some(Reason::ScopeMissing),
+        _ => None,
+    });
+    let asker = whole.extensions().get::<Asker>().copied();
+    if let (Some(reason), Some(asker), Some(gateway)) = (reason, asker, gateway) {
+        release::refuse(&gateway, asker, purpose, reason).await.map_err(Problem::from)?;
+    }
+    answer
+}
+
+/// The purpose that was asked for, where the query names one.
+fn purpose_of(query: &str) -> Option<Purpose> {
+    query.split('&').find_map(|pair| pair.strip_prefix("purpose=")).and_then(Purpose::from_code)
+}
