@@ -19,22 +19,18 @@ pub async fn record<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<B>, Error> {
     let gateway = request.app_data::<web::Data<Gateway>>().cloned();
     let purpose = purpose_of(request.query_string());
-    let whole = request.request().clone();
-    let answer = next.call(request).await;
-    let problem = match &answer {
-        Ok(answer) => answer.response().error().and_then(|error| error.as_error::<Problem>()),
-        Err(error) => error.as_error::<Problem>(),
-    };
+    let answer = next.call(request).await?;
+    let problem = answer.response().error().and_then(|error| error.as_error::<Problem>());
     let reason = problem.and_then(|problem| match problem.code() {
         Code::InvalidToken => Some(Reason::TokenNotValid),
         Code::InsufficientScope => Some(Reason::ScopeMissing),
         _ => None,
     });
-    let asker = whole.extensions().get::<Asker>().copied();
+    let asker = answer.request().extensions().get::<Asker>().copied();
     if let (Some(reason), Some(asker), Some(gateway)) = (reason, asker, gateway) {
         release::refuse(&gateway, asker, purpose, reason).await.map_err(Problem::from)?;
     }
-    answer
+    Ok(answer)
 }
 
 /// The purpose that was asked for, where the query names one.
