@@ -1,7 +1,7 @@
 //! What an operator types: one file per command family.
 //!
 //! Every command takes `--json` for machines; logs go to standard error. Exit codes are those of
-//! [`say::Ending`].
+//! `say::Ending`.
 
 mod contacts;
 

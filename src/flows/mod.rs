@@ -2,7 +2,7 @@
 //!
 //! `Gateway` is what every story needs: the store, the key ring, the only writer of the ledger,
 //! and a clock. All else is an argument. Whatever changes anything goes through
-//! [`Gateway::append`]: the change is an effect of an entry and commits with it, or not at all.
+//! `Gateway::append`: the change is an effect of an entry and commits with it, or not at all.
 
 mod cursor;
 

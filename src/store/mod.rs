@@ -1,7 +1,7 @@
 //! Read and write transactions on either database; the only room that knows SQL.
 //!
-//! [`Store::read`] runs a closure inside one snapshot on a reader thread. There is one way to
-//! write: an entry of the ledger, whose [`Effect`] commits with it or not at all ([`SqlShelf`]).
+//! `Store::read` runs a closure inside one snapshot on a reader thread. There is one way to
+//! write: an entry of the ledger, whose `Effect` commits with it or not at all (`SqlShelf`).
 //! The row functions stand in the `*_rows` files; what the two databases say differently stands
 //! in `dialect`.
 

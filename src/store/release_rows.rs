@@ -1,7 +1,7 @@
 //! The hot path: whom a page may concern, and exactly the sealed values that were decided.
 //!
-//! A page is three statements in one snapshot: [`read_head`], [`list_candidates`],
-//! [`list_sealed`]. The SQL withholds all that `domain::disclosure::decide` would, so that a page
+//! A page is three statements in one snapshot: `read_head`, `list_candidates`,
+//! `list_sealed`. The SQL withholds all that `domain::disclosure::decide` would, so that a page
 //! is full; `decide` still has the last word on each.
 
 use diesel::RunQueryDsl as _;

@@ -1,8 +1,8 @@
 //! Decides: which fields of whom may leave, for what, or why not. Pure and total.
 //!
 //! A partner gets grant ∩ policy ∩ purpose ∩ request, nothing else. The question is asked in two
-//! steps because the first has one answer for a whole page: [`permit`] looks at the partner, the
-//! grant and the policy in force; [`decide`] looks at one person. Neither can widen the other.
+//! steps because the first has one answer for a whole page: `permit` looks at the partner, the
+//! grant and the policy in force; `decide` looks at one person. Neither can widen the other.
 
 use crate::clock::Moment;
 
