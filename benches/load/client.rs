@@ -70,6 +70,7 @@ impl Drop for Orders {
 
 /// The process itself: reads orders until the input ends.
 pub fn serve_orders() {
+    rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap();
     let arguments: Vec<String> = std::env::args().skip(2).collect();
     let [base, client_id, identity, authority] = &arguments[..] else {
         panic!("expects base, client id, identity, authority");
