@@ -76,7 +76,7 @@ fn postmaster(url: &str) -> Option<u32> {
 fn run(database: Database, effort: Effort) {
     let (world, asker, pem) = wait(async {
         let world = World::new(database).await;
-        world.people(effort.pick(1000, 200, 100)).await;
+        world.people(effort.pick(10_000, 2_000, 200)).await;
         let (asker, pem) = world.partner("loader", PartnerKind::Reseller).await;
         let fields = Purpose::Offers.row().fields_max;
         world.grant(asker.partner, Purpose::Offers, fields).await;
@@ -87,7 +87,7 @@ fn run(database: Database, effort: Effort) {
     let mut client = client::Orders::start(&door.base, &client_id, &pem, &door.authority);
     let postmaster = postmaster(&world.url);
     let database_ms = || postmaster.map_or(0.0, cpu_ms_of_family);
-    let time = Duration::from_millis(effort.pick(2000, 300, 100));
+    let time = Duration::from_millis(effort.pick(1000, 300, 100));
     let at_once: &[usize] = effort.pick(&[1, 16, 64], &[1, 16, 64], &[4]);
     let mut cells: BTreeMap<(usize, usize), Cell> = BTreeMap::new();
     for _ in 0..effort.rounds() {

@@ -21,7 +21,9 @@
 mod harness;
 mod measure;
 
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use fieldgate::clock::Clock;
@@ -119,47 +121,75 @@ fn what() -> Request {
     Request { purpose: Purpose::Offers, fields, territory: None, point: None }
 }
 
-/// One release: a page, or for one lead the lead itself.
-async fn pull(gateway: &Gateway, asker: Asker, leads: u16, lead: &str) -> Released {
-    let released = match leads {
-        1 => release::one(gateway, asker, what(), lead).await.unwrap(),
-        _ => {
-            let ask = PageRequest { what: what(), updated_since: None, limit: leads, cursor: None };
-            release::page(gateway, asker, ask).await.unwrap()
+/// Where each release begins, so that all people are walked through as a partner does it: the
+/// cursors of all pages of one size, or for one lead the ids of all leads.
+struct Places {
+    leads: u16,
+    begins: Vec<Option<String>>,
+    next: AtomicUsize,
+}
+
+impl Places {
+    async fn find(gateway: &Gateway, asker: Asker, leads: u16) -> Self {
+        let size = leads.max(25);
+        let (mut cursor, mut begins, mut ids) = (None, Vec::new(), Vec::new());
+        loop {
+            let page = page(gateway, asker, size, cursor.clone()).await;
+            if page.leads.len() == usize::from(size) {
+                begins.push(cursor);
+            }
+            ids.extend(page.leads.into_iter().map(|lead| Some(lead.id)));
+            cursor = page.next;
+            if cursor.is_none() {
+                let begins = if leads == 1 { ids } else { begins };
+                return Self { leads, begins, next: AtomicUsize::new(0) };
+            }
         }
-    };
-    assert_eq!(released.leads.len(), usize::from(leads));
-    assert_eq!(released.leads[0].fields.len(), FIELDS.len());
-    released
+    }
+
+    /// The next release: a page, or for one lead the lead itself.
+    async fn pull(&self, gateway: &Gateway, asker: Asker) {
+        let place = self.next.fetch_add(1, Ordering::Relaxed) % self.begins.len();
+        let begin = self.begins[place].clone();
+        let released = match self.leads {
+            1 => release::one(gateway, asker, what(), &begin.unwrap()).await.unwrap(),
+            _ => page(gateway, asker, self.leads, begin).await,
+        };
+        assert_eq!(released.leads.len(), usize::from(self.leads));
+        assert_eq!(released.leads[0].fields.len(), FIELDS.len());
+    }
+}
+
+async fn page(gateway: &Gateway, asker: Asker, limit: u16, cursor: Option<String>) -> Released {
+    let ask = PageRequest { what: what(), updated_since: None, limit, cursor };
+    release::page(gateway, asker, ask).await.unwrap()
 }
 
 /// Releases per second and the median time of one, in milliseconds.
 async fn drive(
     gateway: &Gateway,
     asker: Asker,
-    (leads, at_once): (u16, usize),
-    lead: &str,
+    (places, at_once): (&Arc<Places>, usize),
     time: Duration,
 ) -> (f64, f64) {
-    let all = Arc::new(Mutex::new(Vec::new()));
     let begun = Instant::now();
     let tasks = (0..at_once).map(|_| {
-        let (gateway, all, lead) = (gateway.clone(), Arc::clone(&all), lead.to_owned());
+        let (gateway, places) = (gateway.clone(), Arc::clone(places));
         tokio::spawn(async move {
             let mut taken = Vec::new();
             while begun.elapsed() < time {
                 let one = Instant::now();
-                pull(&gateway, asker, leads, &lead).await;
+                places.pull(&gateway, asker).await;
                 taken.push(one.elapsed());
             }
-            all.lock().unwrap().append(&mut taken);
+            taken
         })
     });
+    let mut all = Vec::new();
     for task in tasks.collect::<Vec<_>>() {
-        task.await.unwrap();
+        all.append(&mut task.await.unwrap());
     }
     let seconds = begun.elapsed().as_secs_f64();
-    let mut all = std::mem::take(&mut *all.lock().unwrap());
     all.sort();
     (all.len() as f64 / seconds, quantile(&all, 0.5))
 }
@@ -182,7 +212,7 @@ fn main() {
 }
 
 fn run(database: Database, effort: Effort) {
-    let time = Duration::from_millis(effort.pick(1000, 150, 50));
+    let time = Duration::from_millis(effort.pick(600, 150, 50));
     let shapes: &[(u16, usize)] = effort.pick(
         &[(1, 1), (1, 16), (25, 1), (25, 16), (100, 1), (100, 16)],
         &[(1, 1), (1, 16), (25, 1), (25, 16), (100, 1), (100, 16)],
@@ -192,21 +222,25 @@ fn run(database: Database, effort: Effort) {
     let mut flushes = Rounds::default();
     let statements = wait(async {
         let world = World::new(database).await;
-        world.people(effort.pick(1000, 300, 100)).await;
+        world.people(effort.pick(10_000, 2_000, 200)).await;
         let asker = world.reseller("reseller").await;
         let stub = stubbed(&world);
-        let first = pull(&world.gateway, asker, 25, "").await;
-        let lead = first.leads[0].id.clone();
+        let mut places = BTreeMap::new();
+        for (leads, _) in shapes {
+            let found = Places::find(&world.gateway, asker, *leads).await;
+            places.insert(*leads, Arc::new(found));
+        }
         let before = world.store.statements();
-        pull(&world.gateway, asker, 100, &lead).await;
+        page(&world.gateway, asker, 100, None).await;
         let statements = world.store.statements() - before;
         for _ in 0..effort.rounds() {
             flushes.0.push(flush_ms(&world.folder(), effort.pick(400, 100, 20)));
-            for (shape, cell) in shapes.iter().zip(&mut cells) {
-                let (rate, p50) = drive(&world.gateway, asker, *shape, &lead, time).await;
+            for ((leads, at_once), cell) in shapes.iter().zip(&mut cells) {
+                let what = (&places[leads], *at_once);
+                let (rate, p50) = drive(&world.gateway, asker, what, time).await;
                 cell.audited.0.push(rate);
                 cell.audited_p50.0.push(p50);
-                let (rate, p50) = drive(&stub, asker, *shape, &lead, time).await;
+                let (rate, p50) = drive(&stub, asker, what, time).await;
                 cell.stubbed.0.push(rate);
                 cell.stubbed_p50.0.push(p50);
             }

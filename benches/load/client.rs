@@ -1,7 +1,9 @@
 //! The load client: a process that takes orders on standard input and answers with figures.
 
+use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -80,30 +82,60 @@ pub fn serve_orders() {
     let mut client = Client::new(base, client_id, Some(&identity), &authority).unwrap();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let mut walks = HashMap::new();
     for line in std::io::stdin().lock().lines() {
         let line = line.unwrap();
         let order: Vec<&str> = line.split(' ').collect();
         let (at_once, time) = (order[1].parse().unwrap(), order[2].parse().unwrap());
         let time = Duration::from_millis(time);
         let token = runtime.block_on(client.token("offers")).unwrap();
-        let shared = Arc::new((client, token, order[0].to_owned()));
-        println!("{}", runtime.block_on(drive(&shared, at_once, time)));
-        client = Arc::into_inner(shared).unwrap().0;
+        if !walks.contains_key(order[0]) {
+            let walk = runtime.block_on(walk(&client, &token, order[0]));
+            walks.insert(order[0].to_owned(), walk);
+        }
+        let paths = walks[order[0]].clone();
+        let asking = Arc::new(Asking { client, token, paths, next: AtomicUsize::new(0) });
+        println!("{}", runtime.block_on(drive(&asking, at_once, time)));
+        client = Arc::into_inner(asking).unwrap().client;
     }
 }
 
-async fn drive(shared: &Arc<(Client, String, String)>, at_once: usize, time: Duration) -> String {
+/// What the tasks of one order share.
+struct Asking {
+    client: Client,
+    token: String,
+    paths: Vec<String>,
+    next: AtomicUsize,
+}
+
+/// The paths of all pages from here on: a partner walks through everybody, so the bench does.
+async fn walk(client: &Client, token: &str, path: &str) -> Vec<String> {
+    let mut paths = vec![path.to_owned()];
+    while path.starts_with("/v1/leads") {
+        let answer = client.get_bearer(token, &paths[paths.len() - 1]).await.unwrap().json();
+        let Some(cursor) = answer["next"].as_str() else { break };
+        paths.push(format!("{path}&cursor={cursor}"));
+    }
+    if paths.len() > 1 {
+        // The last page may be short.
+        paths.pop();
+    }
+    paths
+}
+
+async fn drive(asking: &Arc<Asking>, at_once: usize, time: Duration) -> String {
     let all = Arc::new(Mutex::new((Vec::new(), 0_u64)));
     let (cpu, begun) = (cpu_ms(), Instant::now());
     let tasks: Vec<_> = (0..at_once)
         .map(|_| {
-            let (shared, all) = (Arc::clone(shared), Arc::clone(&all));
+            let (asking, all) = (Arc::clone(asking), Arc::clone(&all));
             tokio::spawn(async move {
-                let (client, token, path) = &*shared;
+                let Asking { client, token, paths, next } = &*asking;
                 let (mut times, mut errors) = (Vec::new(), 0);
                 while begun.elapsed() < time {
                     let one = Instant::now();
-                    let answer = client.get_bearer(token, path).await;
+                    let place = next.fetch_add(1, Ordering::Relaxed) % paths.len();
+                    let answer = client.get_bearer(token, &paths[place]).await;
                     times.push(one.elapsed());
                     if !answer.is_ok_and(|answer| answer.status == 200) {
                         errors += 1;
