@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value};
 
 use crate::clock::Moment;
 use crate::domain::disclosure::Reason;
@@ -98,8 +97,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<ReadEntry, EntryError> {
     if bytes.len() > MAX_BYTES {
         return Err(BAD);
     }
-    let Ok(Value::Object(map)) = serde_json::from_slice(bytes) else { return Err(BAD) };
-    let object = Reader(&map);
+    let object = std::str::from_utf8(bytes).ok().and_then(Reader::split).ok_or(BAD)?;
     let kind = object.needed("k", Kind::from_code)?;
     let facts = Facts {
         kind,
@@ -120,7 +118,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<ReadEntry, EntryError> {
         actor: object.text("act", |code| Some(Cow::Owned(code.to_owned())))?,
         subject: object.text("sub", |code| Some(Cow::Owned(code.to_owned())))?,
         detail: object.text("det", |code| Some(Cow::Owned(code.to_owned())))?,
-        restricting: map.contains_key("lim"),
+        restricting: object.value("lim").is_some(),
     };
     let root = object.text("items", bytes_of::<32>)?.map(Hash);
     let items = match (object.number("cnt")?, root) {
@@ -133,25 +131,48 @@ pub(super) fn read(bytes: &[u8]) -> Result<ReadEntry, EntryError> {
     Ok(ReadEntry { facts, items, nonce: object.needed("n", bytes_of::<16>)? })
 }
 
-fn bytes_of<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub(super) fn bytes_of<const N: usize>(text: &str) -> Option<[u8; N]> {
     URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
 }
 
-struct Reader<'a>(&'a Map<String, Value>);
+/// The members of one flat object as they stand in the text: key, then value unread.
+///
+/// It reads no more than canonical bytes need (sorted keys, no escapes, no space, no objects
+/// inside) and may take what is not canonical: whoever reads writes again and compares.
+pub(super) struct Reader<'a>(Vec<(&'a str, &'a str)>);
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    /// Splits `{"key":value,…}`.
+    pub(super) fn split(text: &'a str) -> Option<Self> {
+        let mut rest = text.strip_prefix('{')?.strip_suffix('}')?;
+        let mut members = Vec::with_capacity(20);
+        while !rest.is_empty() {
+            let (key, after) = rest.strip_prefix('"')?.split_once("\":")?;
+            let (value, more) = after.split_at_checked(end_of(after)?)?;
+            members.push((key, value));
+            rest = if more.is_empty() { more } else { more.strip_prefix(',')? };
+        }
+        Some(Self(members))
+    }
+
+    fn value(&self, key: &str) -> Option<&'a str> {
+        let found = self.0.binary_search_by_key(&key, |(key, _)| key).ok()?;
+        self.0.get(found).map(|(_, value)| *value)
+    }
+
     /// A text that may be missing, but is not something else.
     fn text<T>(
         &self,
         key: &'static str,
         read: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>, EntryError> {
-        let Some(value) = self.0.get(key) else { return Ok(None) };
-        let value = value.as_str().and_then(read);
+        let Some(value) = self.value(key) else { return Ok(None) };
+        let value = unquoted(value).and_then(read);
         value.map(Some).ok_or(EntryError::NotCanonical("entry"))
     }
 
-    fn needed<T>(
+    /// A text that must be there.
+    pub(super) fn needed<T>(
         &self,
         key: &'static str,
         read: impl FnOnce(&str) -> Option<T>,
@@ -159,16 +180,32 @@ impl Reader<'_> {
         self.text(key, read)?.ok_or(EntryError::NotCanonical("entry"))
     }
 
-    fn number(&self, key: &'static str) -> Result<Option<u64>, EntryError> {
-        let Some(value) = self.0.get(key) else { return Ok(None) };
-        value.as_u64().map(Some).ok_or(EntryError::NotCanonical("entry"))
+    /// A number that may be missing, but is not something else.
+    pub(super) fn number(&self, key: &'static str) -> Result<Option<u64>, EntryError> {
+        let number = self.value(key).map(str::parse).transpose();
+        number.map_err(|_| EntryError::NotCanonical("entry"))
     }
 
     fn fields(&self) -> Result<Option<FieldSet>, EntryError> {
-        let Some(value) = self.0.get("fields") else { return Ok(None) };
-        let names = value.as_array().into_iter().flatten();
-        let fields = names.map(|name| name.as_str().and_then(Field::from_code)).collect();
-        let fields: Option<FieldSet> = if value.is_array() { fields } else { None };
+        let Some(value) = self.value("fields") else { return Ok(None) };
+        let names = value.strip_prefix('[').and_then(|names| names.strip_suffix(']'));
+        let names = names.ok_or(EntryError::NotCanonical("entry"))?;
+        let names = names.split(',').filter(|name| !name.is_empty());
+        let fields: Option<FieldSet> =
+            names.map(|name| unquoted(name).and_then(Field::from_code)).collect();
         fields.map(Some).ok_or(EntryError::NotCanonical("entry"))
+    }
+}
+
+fn unquoted(value: &str) -> Option<&str> {
+    value.strip_prefix('"')?.strip_suffix('"')
+}
+
+/// Where the value ends that the text begins with.
+fn end_of(text: &str) -> Option<usize> {
+    match text.as_bytes().first()? {
+        b'"' => text.get(1..)?.find('"').map(|place| place.saturating_add(2)),
+        b'[' => text.find(']').map(|place| place.saturating_add(1)),
+        _ => Some(text.find(',').unwrap_or(text.len())),
     }
 }

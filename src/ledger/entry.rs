@@ -152,6 +152,7 @@ pub struct ItemTree {
 pub struct Entry {
     facts: Facts,
     items: Vec<Item>,
+    item_bytes: Vec<Vec<u8>>,
     item_hashes: Vec<Hash>,
     bytes: Vec<u8>,
     leaf: Hash,
@@ -173,13 +174,14 @@ impl Entry {
         if items.len() > MAX_ITEMS || !items.iter().all(Item::is_sound) {
             return Err(EntryError::Items);
         }
-        let item_hashes: Vec<Hash> = items.iter().map(Item::hash).collect();
+        let item_bytes: Vec<Vec<u8>> = items.iter().map(Item::bytes).collect();
+        let item_hashes: Vec<Hash> = item_bytes.iter().map(|bytes| Hash::leaf(bytes)).collect();
         let count = u32::try_from(items.len()).map_err(|_| EntryError::Items)?;
         let has_tree = facts.kind == Kind::Release || count > 0;
         let tree = has_tree.then(|| ItemTree { count, root: tree::root_of(&item_hashes) });
         let bytes = canonical::write(&facts, tree, nonce)?;
         let leaf = Hash::leaf(&bytes);
-        Ok(Self { facts, items, item_hashes, bytes, leaf })
+        Ok(Self { facts, items, item_bytes, item_hashes, bytes, leaf })
     }
 
     /// What happened.
@@ -195,6 +197,11 @@ impl Entry {
     /// The leaf hashes of the items, in page order.
     pub fn item_hashes(&self) -> &[Hash] {
         &self.item_hashes
+    }
+
+    /// The canonical bytes of the items, in page order: written once, because a page has hundreds.
+    pub fn item_bytes(&self) -> &[Vec<u8>] {
+        &self.item_bytes
     }
 
     /// The canonical bytes, at most 65 535.

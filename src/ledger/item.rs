@@ -5,12 +5,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::Value;
 
 use crate::domain::field::FieldSet;
 use crate::id::{ContactNo, ContactRef};
 use crate::merkle::Hash;
 
+use super::canonical::{Reader, bytes_of};
 use super::entry::{EntryError, INTEGER_MAX};
 
 /// A contact and the fields of it that the entry speaks of.
@@ -49,18 +49,16 @@ impl Item {
     /// The bytes are not the canonical form of an item.
     pub fn parse(bytes: &[u8]) -> Result<Self, EntryError> {
         let bad = EntryError::NotCanonical("item");
-        let value: Value = serde_json::from_slice(bytes).map_err(|_| bad)?;
-        let bits = value.get("f").and_then(Value::as_u64).and_then(|f| u32::try_from(f).ok());
-        let text = |key: &str| value.get(key).and_then(Value::as_str);
-        let sixteen = |key: &str| -> Option<[u8; 16]> {
-            URL_SAFE_NO_PAD.decode(text(key)?).ok()?.try_into().ok()
-        };
+        let object = std::str::from_utf8(bytes).ok().and_then(Reader::split).ok_or(bad)?;
+        let number = |key| object.number(key).ok().flatten();
+        let bits = number("f").and_then(|bits| u32::try_from(bits).ok());
+        let version = number("ver").and_then(|version| i64::try_from(version).ok());
         let item = Self {
             contact_no: None,
-            contact_ref: ContactRef(sixteen("ref").ok_or(bad)?),
+            contact_ref: ContactRef(object.needed("ref", bytes_of::<16>).map_err(|_| bad)?),
             fields: bits.and_then(FieldSet::from_bits).ok_or(bad)?,
-            salt: sixteen("salt").ok_or(bad)?,
-            version: value.get("ver").and_then(Value::as_i64).ok_or(bad)?,
+            salt: object.needed("salt", bytes_of::<16>).map_err(|_| bad)?,
+            version: version.ok_or(bad)?,
         };
         if item.is_sound() && item.bytes() == bytes { Ok(item) } else { Err(bad) }
     }

@@ -149,23 +149,34 @@ pub struct Prepared<E> {
 
 impl<E> From<Draft<E>> for Prepared<E> {
     fn from(draft: Draft<E>) -> Self {
-        let entry = &draft.entry;
-        let row = |item: &Item| ItemRow {
+        Self::of(&draft.entry, draft.response_salt, draft.decided_at, draft.effect)
+    }
+}
+
+impl<E> Prepared<E> {
+    /// Lays an entry out as rows.
+    fn of(
+        entry: &Entry,
+        response_salt: Option<[u8; 16]>,
+        decided_at: Option<u64>,
+        effect: Option<E>,
+    ) -> Self {
+        let row = |(item, bytes): (&Item, &Vec<u8>)| ItemRow {
             contact_no: item.contact_no,
             contact_ref: item.contact_ref,
-            bytes: item.bytes(),
+            bytes: bytes.clone(),
         };
         Self {
             body: entry.bytes().to_vec(),
             leaf: entry.leaf(),
-            items: entry.items().iter().map(row).collect(),
+            items: entry.items().iter().zip(entry.item_bytes()).map(row).collect(),
             projection: Projection {
-                response_salt: draft.response_salt,
+                response_salt,
                 item_hashes: entry.item_hashes().to_vec(),
                 ..Projection::of(entry.facts())
             },
-            decided_at: draft.decided_at,
-            effect: draft.effect,
+            decided_at,
+            effect,
         }
     }
 }

@@ -142,9 +142,11 @@ impl<E: Send + 'static> Sequencer<E> {
             POISONED => return Pending(Err(SequencerError::Poisoned)),
             _ => return Pending(Err(SequencerError::Closed)),
         }
-        let entry = Arc::new(draft.entry.clone());
+        let Draft { entry, response_salt, decided_at, effect } = draft;
+        let prepared = Prepared::of(&entry, response_salt, decided_at, effect);
         let (answer, receiver) = oneshot::channel();
-        let message = Message::Draft(Box::new((draft.into(), Waiter { entry, answer })));
+        let waiter = Waiter { entry: Arc::new(entry), answer };
+        let message = Message::Draft(Box::new((prepared, waiter)));
         match self.queue.try_send(message) {
             Ok(()) => Pending(Ok(receiver)),
             Err(TrySendError::Full(_)) => Pending(Err(SequencerError::Busy)),

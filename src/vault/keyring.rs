@@ -7,8 +7,9 @@ use crate::clock::Moment;
 use crate::id::KeyId;
 use crate::secret::{KeyBytes, KeyDocument};
 
+use super::VaultError;
+use super::cipher::{self, Cipher};
 use super::sealed::SealedKey;
-use super::{VaultError, cipher};
 
 /// What a key is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,6 +73,8 @@ struct RingKey {
     created_at: Moment,
     retired_at: Option<Moment>,
     bytes: KeyDocument,
+    /// The same key made ready, where it is one of 32 bytes.
+    cipher: Option<Cipher>,
 }
 
 /// The opened key ring. Has no printable form.
@@ -113,11 +116,13 @@ impl Keyring {
             let usage = KeyUse::from_code(&row.usage).ok_or(VaultError::Sealed)?;
             let bytes = cipher::open(master, &context_of(usage, row.id), &row.bytes)
                 .map_err(|_| VaultError::WrongMaster)?;
+            let bytes = KeyDocument::new(bytes);
             let key = RingKey {
                 usage,
                 created_at: Moment(row.created_at),
                 retired_at: row.retired_at.map(Moment),
-                bytes: KeyDocument::new(bytes),
+                cipher: bytes_in(&bytes).map(|bytes| Cipher::new(&bytes)).transpose()?,
+                bytes,
             };
             keys.insert(row.id, key);
         }
@@ -158,9 +163,17 @@ impl Keyring {
 
     pub(super) fn bytes_of(&self, id: KeyId) -> Result<KeyBytes, VaultError> {
         let key = self.keys.get(&id).ok_or(VaultError::Sealed)?;
-        let bytes = key.bytes.expose().try_into().map_err(|_| VaultError::Sealed)?;
-        Ok(KeyBytes::new(bytes))
+        bytes_in(&key.bytes).ok_or(VaultError::Sealed)
     }
+
+    /// A 32-byte key made ready when the ring was opened: a page asks for it a hundred times.
+    pub(super) fn cipher(&self, id: KeyId) -> Result<&Cipher, VaultError> {
+        self.keys.get(&id).and_then(|key| key.cipher.as_ref()).ok_or(VaultError::Sealed)
+    }
+}
+
+fn bytes_in(document: &KeyDocument) -> Option<KeyBytes> {
+    document.expose().try_into().ok().map(KeyBytes::new)
 }
 
 fn context_of(usage: KeyUse, id: KeyId) -> Vec<u8> {

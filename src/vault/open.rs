@@ -4,10 +4,11 @@ use crate::domain::field::{Field, FieldSet};
 use crate::ledger::Receipt;
 use crate::secret::Personal;
 
+use super::VaultError;
+use super::cipher::{self, Cipher};
 use super::keyring::Keyring;
 use super::seal::{context_of, unwrap};
 use super::sealed::{Sealed, SealedContact};
-use super::{VaultError, cipher};
 
 /// Opens the fields of one contact that the receipt's entry names for it, in the order of the
 /// catalogue. The receipt must cover this contact and every field opened: a receipt of another
@@ -40,14 +41,14 @@ pub fn open(
     if !receipt.covers(contact.reference, fields) {
         return Err(VaultError::NotRecorded);
     }
-    let key = unwrap(keyring, contact.reference, &contact.key)?;
+    let cipher = Cipher::new(&unwrap(keyring, contact.reference, &contact.key)?)?;
     let mut opened = Vec::with_capacity(contact.fields.len());
     for sealed in &contact.fields {
         if !fields.contains(sealed.field) {
             continue;
         }
         let context = context_of(contact.reference, sealed.field, sealed.version);
-        let plain = cipher::open(&key, &context, &sealed.bytes)?;
+        let plain = cipher.open(&context, &sealed.bytes)?;
         let text = String::from_utf8(plain).map_err(|_| VaultError::Sealed)?;
         opened.push((sealed.field, Personal::new(text)));
     }

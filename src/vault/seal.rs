@@ -72,7 +72,7 @@ pub(super) fn unwrap(
     reference: ContactRef,
     wrapped: &WrappedKey,
 ) -> Result<KeyBytes, VaultError> {
-    let bytes = cipher::open(&keyring.bytes_of(wrapped.key)?, &reference.0, &wrapped.bytes)?;
+    let bytes = keyring.cipher(wrapped.key)?.open(&reference.0, &wrapped.bytes)?;
     bytes.try_into().map(KeyBytes::new).map_err(|_| VaultError::Sealed)
 }
 

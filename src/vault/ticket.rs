@@ -21,9 +21,8 @@ pub fn lead_id(
     partner: PartnerId,
     contact: ContactNo,
 ) -> Result<String, VaultError> {
-    let key = keyring.bytes(KeyUse::Lead)?;
-    let sealed =
-        cipher::seal_equal(&key, partner.to_string().as_bytes(), &contact.0.to_be_bytes())?;
+    let cipher = keyring.cipher(keyring.current(KeyUse::Lead)?)?;
+    let sealed = cipher.seal_equal(partner.to_string().as_bytes(), &contact.0.to_be_bytes())?;
     Ok(format!("led_{}", URL_SAFE_NO_PAD.encode(sealed)))
 }
 
@@ -36,8 +35,8 @@ pub fn read_lead_id(
     let body = text.strip_prefix("led_").filter(|_| text.len() == LEAD_CHARS);
     let sealed = URL_SAFE_NO_PAD.decode(body.ok_or(VaultError::Sealed)?);
     let sealed = sealed.map_err(|_| VaultError::Sealed)?;
-    let key = keyring.bytes(KeyUse::Lead)?;
-    let plain = cipher::open_equal(&key, partner.to_string().as_bytes(), &sealed)?;
+    let cipher = keyring.cipher(keyring.current(KeyUse::Lead)?)?;
+    let plain = cipher.open_equal(partner.to_string().as_bytes(), &sealed)?;
     let plain = plain.try_into().map_err(|_| VaultError::Sealed)?;
     Ok(ContactNo(i64::from_be_bytes(plain)))
 }
@@ -56,7 +55,7 @@ pub fn open_ticket(keyring: &Keyring, context: &[u8], text: &str) -> Result<Vec<
     }
     let sealed = URL_SAFE_NO_PAD.decode(text).map_err(|_| VaultError::Sealed)?;
     for id in keyring.all(KeyUse::Ticket) {
-        if let Ok(body) = cipher::open(&keyring.bytes_of(id)?, context, &sealed) {
+        if let Ok(body) = keyring.cipher(id)?.open(context, &sealed) {
             return Ok(body);
         }
     }
