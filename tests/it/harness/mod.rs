@@ -1,9 +1,14 @@
 //! What every integration test stands on: an installation of its own, on either database.
 
+pub mod doors;
+
 pub mod postgres;
+
+pub mod wire;
 
 pub mod world;
 
+pub use doors::{Badge, Doors};
 pub use world::{Database, World};
 
 /// Both databases, or `SQLite` alone (said aloud) where `PostgreSQL` is not installed.
