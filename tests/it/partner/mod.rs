@@ -2,4 +2,8 @@
 
 mod cast;
 
+mod forms;
+
 mod leads;
+
+mod raw;
