@@ -53,9 +53,9 @@ pub struct Wire {
     pub received: Vec<u8>,
 }
 
-trait Line: Read + Write {}
+trait Line: Read + Write + Send {}
 
-impl<T: Read + Write> Line for T {}
+impl<T: Read + Write + Send> Line for T {}
 
 /// An answer as it stood on the wire.
 #[derive(Debug, Clone)]
