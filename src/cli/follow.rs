@@ -14,8 +14,7 @@ use crate::web::partner::token_keys::TokenKeys;
 use crate::web::tls::registry::snapshot_of;
 use crate::web::tls::trust::Trust;
 
-use super::installation::Installation;
-use super::say::{Ending, Failure};
+use super::doors::DoorFault;
 
 /// A new token key is published for so long before it signs: twice the `max-age` of the JWKS, so
 /// that every replica and every reader knows it by then.
@@ -34,21 +33,16 @@ pub(super) struct Follow {
 }
 
 impl Follow {
-    /// Follows the registry of an installation for the doors that trust it.
+    /// Follows the registry for the doors that trust it; `keys` is where the key ring is read
+    /// again and what opens it.
     pub(super) fn new(
-        open: &Installation,
+        gateway: Gateway,
+        (store, master): (Store, Arc<KeyBytes>),
         (trust, tokens): (Arc<Trust>, Arc<Tokens>),
         roots: Vec<Vec<u8>>,
     ) -> Self {
-        Self {
-            gateway: open.gateway.clone(),
-            store: open.store.clone(),
-            master: Arc::new(open.master.clone()),
-            trust,
-            tokens,
-            roots: Arc::new(roots),
-            reading: Arc::default(),
-        }
+        let (roots, reading) = (Arc::new(roots), Arc::default());
+        Self { gateway, store, master, trust, tokens, roots, reading }
     }
 
     /// Takes in what the watch saw. An unchanged registry confirms the trust at hand.
@@ -90,25 +84,24 @@ impl Follow {
         let keyring = self.gateway.keyring();
         match token_keys(&keyring, at) {
             Ok(keys) => self.tokens.replace_keys(keys),
-            Err(failure) => tracing::error!(%failure, "the token keys cannot be used"),
+            Err(fault) => tracing::error!(%fault, "the token keys cannot be used"),
         }
     }
 }
 
 /// The keys that verify tokens, and the one that signs: the newest that has been published long
 /// enough, or the oldest of an installation that has none so old.
-pub(super) fn token_keys(keyring: &Keyring, now: Moment) -> Result<TokenKeys, Failure> {
+pub(super) fn token_keys(keyring: &Keyring, now: Moment) -> Result<TokenKeys, DoorFault> {
     let all = keyring.all(KeyUse::Token);
     let settled =
         |id: &&KeyId| keyring.created_at(**id).is_some_and(|made| made.plus(SETTLES_IN) <= now);
-    let signing = all.iter().find(settled).or(all.last()).copied().ok_or_else(|| {
-        Failure::new(Ending::Settings, "the key ring has no token key").hint("fieldgate key new")
-    })?;
-    let document = |id| keyring.document(id).map_err(|fault| Failure::new(Ending::Settings, fault));
+    let none = "the key ring has no token key; make one: fieldgate key new";
+    let signing = all.iter().find(settled).or(all.last()).copied();
+    let signing = signing.ok_or_else(|| DoorFault::settings(none))?;
+    let document = |id| keyring.document(id).map_err(DoorFault::settings);
     let others: Result<Vec<_>, _> =
         all.iter().filter(|id| **id != signing).map(|id| document(*id)).collect();
-    TokenKeys::new(&document(signing)?, &others?)
-        .map_err(|fault| Failure::new(Ending::Settings, fault))
+    TokenKeys::new(&document(signing)?, &others?).map_err(DoorFault::settings)
 }
 
 #[cfg(test)]

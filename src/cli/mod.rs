@@ -11,6 +11,9 @@ mod demo;
 
 mod doctor;
 
+/// Doors wired to an open store; `serve`, the demonstration and tests open them alike.
+pub mod doors;
+
 mod explain;
 
 mod follow;

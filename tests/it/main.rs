@@ -18,4 +18,8 @@
 
 mod harness;
 
+mod doors;
+
 mod journeys;
+
+mod partner;

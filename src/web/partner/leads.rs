@@ -85,10 +85,12 @@ pub async fn list(
 /// are one and the same 404.
 pub async fn one(
     caller: PartnerCaller,
+    request: HttpRequest,
     id: web::Path<String>,
     query: web::Query<OneQuery>,
     gateway: web::Data<Gateway>,
 ) -> Result<HttpResponse, Problem> {
+    check_accept(&request)?;
     let purpose = purpose(&query.purpose)?;
     let fields = query.fields.as_deref().map(fields).transpose()?;
     caller.require(purpose)?;

@@ -1,10 +1,20 @@
 //! What every integration test stands on: an installation of its own, on either database.
-#![allow(dead_code, reason = "a shared fixture: every test uses a part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    clippy::format_push_string,
+    reason = "a shared fixture: every test uses a part of it"
+)]
+
+pub mod doors;
 
 pub mod postgres;
 
+pub mod wire;
+
 pub mod world;
 
+pub use doors::{Badge, Doors};
 pub use world::{Database, World};
 
 /// Both databases, or `SQLite` alone (said aloud) where `PostgreSQL` is not installed.

@@ -138,6 +138,16 @@ impl World {
 
     /// An active partner with a certificate; its key and certificate in PEM.
     pub async fn partner(&self, code: &str, kind: PartnerKind) -> (Asker, String) {
+        self.partner_at_rate(code, kind, 1_000_000).await
+    }
+
+    /// The same, with so many requests per minute.
+    pub async fn partner_at_rate(
+        &self,
+        code: &str,
+        kind: PartnerKind,
+        per_minute: u32,
+    ) -> (Asker, String) {
         let now = self.gateway.now();
         let partner = Partner {
             id: PartnerId::new(),
@@ -150,7 +160,7 @@ impl World {
             contract_version: "1".into(),
             privacy_contact: String::new(),
             recall_days: 7,
-            requests_per_minute: 1_000_000,
+            requests_per_minute: per_minute,
             applied_by: String::new(),
             approved_by: None,
             tokens_not_before: Moment(0),
