@@ -69,7 +69,7 @@ impl Follow {
             return;
         }
         let follow = self.clone();
-        actix_web::rt::spawn(async move {
+        tokio::spawn(async move {
             let rows = follow.store.read(key_rows::list_keys).await;
             follow.reading.store(false, Ordering::Release);
             match rows.map(|rows| Keyring::open(&follow.master, &rows)) {

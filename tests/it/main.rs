@@ -11,6 +11,8 @@
     clippy::too_many_lines,
     clippy::cast_possible_truncation,
     clippy::similar_names,
+    clippy::format_push_string,
+    clippy::format_collect,
     missing_docs,
     unreachable_pub,
     reason = "tests fail loudly"
