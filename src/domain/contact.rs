@@ -77,8 +77,11 @@ impl Country {
         if code == "ZZ" { Some(Self::UNKNOWN) } else { Self::parse(code).ok() }
     }
 
-    /// Reads a country code in either case.
+    /// Reads a country code in either case; names are for files alone.
     pub fn parse(text: &str) -> Result<Self, FieldFault> {
+        if text.trim().len() != 2 {
+            return Err(FieldFault::Form("a country code of ISO 3166-1 such as DE"));
+        }
         let normal = Field::Country.parse(text)?;
         let bytes = normal.as_bytes().try_into();
         bytes.map(Self).map_err(|_| FieldFault::Form("a country code of two letters"))
