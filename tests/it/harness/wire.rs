@@ -32,9 +32,8 @@ impl Trusted {
         let config = match identity {
             None => builder.with_no_client_auth(),
             Some(pem) => {
-                let chain: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
-                    .map(Result::unwrap)
-                    .collect();
+                let chain: Vec<_> =
+                    CertificateDer::pem_slice_iter(pem.as_bytes()).map(Result::unwrap).collect();
                 let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).unwrap();
                 builder.with_client_auth_cert(chain, key).unwrap()
             }

@@ -117,11 +117,27 @@ fn what_is_not_there_and_what_is_not_served_is_a_problem_too() {
     let (_world, doors, badge) = shop();
     let (mut wire, token) = enter(&doors, &badge);
     let missing = [
-        "/", "/v1", "/v1/", "/v1/lead", "/v1/leads/", "/v1/leads/x/y?purpose=offers", "/V1/leads",
-        "/v1//leads?purpose=offers", "/v1/leads/../whoami", "/.env", "/v1/receipts/", "/metrics",
-        "/v1/receipts/-1", "/v1/receipts/+0", "/v1/receipts/00x", "/v1/receipts/0",
-        "/v1/receipts/18446744073709551616", "/v1/receipts/9999999", "/v1/receipts/%00",
-        "/v1/leads/%00?purpose=offers", "/v1/leads/%ff?purpose=offers",
+        "/",
+        "/v1",
+        "/v1/",
+        "/v1/lead",
+        "/v1/leads/",
+        "/v1/leads/x/y?purpose=offers",
+        "/V1/leads",
+        "/v1//leads?purpose=offers",
+        "/v1/leads/../whoami",
+        "/.env",
+        "/v1/receipts/",
+        "/metrics",
+        "/v1/receipts/-1",
+        "/v1/receipts/+0",
+        "/v1/receipts/00x",
+        "/v1/receipts/0",
+        "/v1/receipts/18446744073709551616",
+        "/v1/receipts/9999999",
+        "/v1/receipts/%00",
+        "/v1/leads/%00?purpose=offers",
+        "/v1/leads/%ff?purpose=offers",
         "/v1/leads/led_0?purpose=offers",
     ];
     for path in missing {

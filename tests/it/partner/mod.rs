@@ -1,9 +1,17 @@
 //! The partner door as partners see it: real TLS, real bytes.
 
+mod bodies;
+
 mod cast;
 
 mod forms;
 
+mod gate;
+
+mod intake;
+
 mod leads;
+
+mod oauth;
 
 mod raw;
