@@ -264,3 +264,41 @@ fn headers_of_intake_are_checked_and_nobody_but_our_own_systems_hands_in() {
     desk.token = desk.wire.token(&id, None);
     assert_problem(&desk.send("d", &batch(0..1)), "403 insufficient_scope", "a reseller");
 }
+
+#[test]
+fn the_same_request_sent_eight_times_at_once_is_done_once() {
+    for database in databases() {
+        let desk = Desk::open(database);
+        let before = desk.entries();
+        let bearer = format!("Bearer {}", desk.token);
+        let body = batch(0..20).to_string();
+        let answers: Vec<_> = std::thread::scope(|scope| {
+            let send = |_| {
+                let mut wire = desk.doors.wire(&desk.badge);
+                let (bearer, body) = (&bearer, &body);
+                scope.spawn(move || {
+                    let headers = [
+                        ("authorization", bearer.as_str()),
+                        ("content-type", "application/json"),
+                        ("idempotency-key", "once"),
+                    ];
+                    wire.call("POST", "/v1/contacts", &headers, body.as_bytes())
+                })
+            };
+            let sent: Vec<_> = (0..8).map(send).collect();
+            sent.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        let done = answers.iter().filter(|answer| answer.json()["created"] == 20).count();
+        assert_eq!(done, 1, "{database:?}");
+        for answer in &answers {
+            let body = answer.json();
+            let fine = match answer.status {
+                200 => body["created"] == 20 || body["replayed"] == true,
+                503 => answer.header("retry-after").is_some(),
+                _ => false,
+            };
+            assert!(fine, "{database:?}: {} {body}", answer.says());
+        }
+        assert_eq!(desk.entries(), before + 1, "{database:?}");
+    }
+}

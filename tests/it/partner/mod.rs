@@ -15,3 +15,5 @@ mod leads;
 mod oauth;
 
 mod raw;
+
+mod tokens;
