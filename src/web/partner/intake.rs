@@ -1,6 +1,6 @@
 //! Intake: our own collection points hand in what people left.
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +79,7 @@ pub async fn hand_in(
     gateway: web::Data<Gateway>,
 ) -> Result<HttpResponse, Problem> {
     caller.require_intake()?;
+    check_type(request.headers())?;
     let once = once(&caller, request.headers(), &body)?;
     let batch = read(&body)?;
     if let Some(entry) = intake::find_replay(&gateway, &once).await? {
@@ -92,6 +93,17 @@ pub async fn hand_in(
     };
     let taken = intake::hand_in(&gateway, manner, batch).await?;
     Ok(HttpResponse::Ok().json(TakenBody::of(&taken)))
+}
+
+/// JSON as it is: another type or a coded body is not even looked at.
+fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).map(str::trim);
+    let json = kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    if json && !headers.contains_key(CONTENT_ENCODING) {
+        return Ok(());
+    }
+    Err(Problem::new(Code::UnsupportedMediaType))
 }
 
 fn once(caller: &PartnerCaller, headers: &HeaderMap, body: &[u8]) -> Result<Once, Problem> {

@@ -217,6 +217,10 @@ impl ResponseError for Problem {
             .insert_header((CONTENT_TYPE, "application/problem+json"))
             .insert_header((CACHE_CONTROL, "no-store"))
             .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"));
+        // Said here as well as in `net`: what a middleware refuses never passes there again.
+        if let Some(frame) = &self.frame {
+            answer.insert_header(("fieldgate-request", frame.request.to_string()));
+        }
         if let Some(text) = self.challenge_text() {
             answer.insert_header((WWW_AUTHENTICATE, text));
         }

@@ -1,6 +1,5 @@
 //! The doors of a world, open on ports of their own, and what its partners connect with.
 
-use std::collections::HashMap;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, Once, OnceLock, mpsc};
 use std::thread::JoinHandle;
@@ -24,7 +23,6 @@ pub struct Doors {
     pub ops: String,
     pub trusted: Trusted,
     authority_pem: String,
-    wires: Mutex<HashMap<String, Vec<u8>>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -124,7 +122,6 @@ impl Doors {
             ops: ops_address,
             trusted: Trusted::new(world.authority.certificate()),
             authority_pem,
-            wires: Mutex::default(),
             stop: Some(stop),
             thread: Some(thread),
         }
@@ -150,17 +147,6 @@ impl Doors {
     /// A connection to the ops door, which speaks no TLS.
     pub fn ops_wire(&self) -> Wire {
         Wire::plain(&self.ops)
-    }
-
-    /// Keeps what a partner received, for a search at the end of a test.
-    pub fn keep(&self, badge: &Badge, wire: &mut Wire) {
-        let mut kept = self.wires.lock().unwrap();
-        kept.entry(badge.code.clone()).or_default().append(&mut wire.received);
-    }
-
-    /// Everything a partner received that was kept.
-    pub fn kept(&self, badge: &Badge) -> Vec<u8> {
-        self.wires.lock().unwrap().get(&badge.code).cloned().unwrap_or_default()
     }
 
     /// Waits until the doors judge by the registry as it is now.

@@ -13,6 +13,8 @@ use crate::harness::{Badge, World};
 pub struct Player {
     pub badge: Badge,
     pub grants: Vec<(Purpose, FieldSet)>,
+    /// Where its people live; `*` is everywhere.
+    pub territory: &'static str,
     /// Whether its territory holds the people of these tests, who all live in Germany.
     pub sees_people: bool,
 }
@@ -39,6 +41,15 @@ impl Player {
         Purpose::ALL.iter().flat_map(|purpose| self.permitted(*purpose)).collect()
     }
 
+    /// Status and code of the answer to a request for the people of one country.
+    pub fn answer_in(&self, country: &str) -> &'static str {
+        if self.territory == "*" || self.territory == country {
+            "200 "
+        } else {
+            "403 territory_not_granted"
+        }
+    }
+
     /// Status and code of the answer to a request for one field, where the person exists.
     pub fn answer_to(&self, purpose: Purpose, field: Field) -> &'static str {
         match self.granted(purpose) {
@@ -55,7 +66,7 @@ async fn player(
     world: &World,
     (code, kind): (&str, PartnerKind),
     grants: &[(Purpose, &[Field])],
-    territory: &str,
+    territory: &'static str,
 ) -> Player {
     let badge = world.badge(code, kind).await;
     let mut given = Vec::new();
@@ -64,7 +75,8 @@ async fn player(
         world.grant_in(badge.asker.partner, *purpose, fields, territory).await;
         given.push((*purpose, fields));
     }
-    Player { badge, grants: given, sees_people: matches!(territory, "*" | "DE") }
+    let sees_people = matches!(territory, "*" | "DE");
+    Player { badge, grants: given, territory, sees_people }
 }
 
 /// Five partners of all kinds, under a policy that is narrower than purposes and grants.

@@ -156,3 +156,16 @@ fn what_is_not_there_and_what_is_not_served_is_a_problem_too() {
         assert_eq!(wire.call("GET", "/v1/leads?purpose=offers", &headers, b"").status, 200);
     }
 }
+
+#[test]
+fn the_client_that_ships_pulls_one_page_and_reads_a_refusal() {
+    let (_world, doors, badge) = shop();
+    let mut client = doors.client(&badge);
+    let (page, refused) = wait(async {
+        let page = client.get("offers", "/v1/leads?purpose=offers").await.unwrap();
+        let refused = client.get("offers", "/v1/leads?purpose=offers&fields=phone").await.unwrap();
+        (page, refused)
+    });
+    assert_eq!((page.status, page.json()["leads"].as_array().unwrap().len()), (200, 3));
+    assert_eq!((refused.status, refused.code().as_str()), (403, "field_not_for_purpose"));
+}

@@ -96,6 +96,32 @@ fn try_every_field(guest: &mut Guest<'_>) {
     }
 }
 
+/// A place outside the grant is refused with the reason; inside it only its people come.
+fn try_every_place(guest: &mut Guest<'_>) {
+    for (purpose, _) in &guest.player.grants {
+        let sees = guest.player.sees_people;
+        for (place, expected, people) in [
+            ("territory=DE", if sees { "200 " } else { "403 territory_not_granted" }, PEOPLE),
+            ("territory=ES", guest.player.answer_in("ES"), 0),
+            ("territory=FR", guest.player.answer_in("FR"), 0),
+            ("collection_point=trial", "200 ", if sees { PEOPLE } else { 0 }),
+            ("collection_point=support", "200 ", 0),
+            ("updated_since=2999-01-01", "200 ", 0),
+        ] {
+            let answer = guest.get(&format!("/v1/leads?purpose={purpose}&{place}"));
+            let name = format!("{}: {purpose} {place}", guest.player.badge.code);
+            assert_eq!(answer.says(), expected, "{name}");
+            if answer.status == 200 {
+                assert_eq!(answer.json()["leads"].as_array().unwrap().len(), people, "{name}");
+            }
+        }
+    }
+    let receipt = guest.receipt.clone().unwrap();
+    let own = guest.get(&receipt);
+    assert_eq!(own.status, 200, "{receipt}");
+    assert!(own.body.starts_with(b"c2sp.org/tlog-proof@v1\n"), "{receipt}");
+}
+
 /// What belongs to another partner is of no use: id, cursor, receipt and token.
 fn try_what_is_foreign(guest: &mut Guest<'_>, other: &Guest<'_>) {
     let pair = format!("{} with what is {}'s", guest.player.badge.code, other.player.badge.code);
@@ -181,6 +207,7 @@ fn a_partner_gets_what_was_granted_and_nothing_that_is_not_or_is_anothers() {
                 guest.pull_all(*purpose);
             }
             try_every_field(guest);
+            try_every_place(guest);
         }
         for at in 0..guests.len() {
             let mut guest = guests.remove(at);

@@ -1,9 +1,19 @@
 //! The partner door as partners see it: real TLS, real bytes.
 
+mod bodies;
+
 mod cast;
 
 mod forms;
 
+mod gate;
+
+mod intake;
+
 mod leads;
 
+mod oauth;
+
 mod raw;
+
+mod tokens;
