@@ -18,4 +18,6 @@
 
 mod harness;
 
+mod crash;
+
 mod journeys;

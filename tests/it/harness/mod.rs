@@ -3,6 +3,8 @@
 
 pub mod postgres;
 
+pub mod process;
+
 pub mod world;
 
 pub use world::{Database, World};
