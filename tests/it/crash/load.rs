@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +12,7 @@ use fieldgate::domain::field::Field;
 use fieldgate::domain::partner::PartnerKind;
 use fieldgate::flows::release::Asker;
 use fieldgate::ledger::Archive as _;
-use fieldgate::ledger::verify::verify_receipt;
+use fieldgate::ledger::verify::{Report, verify_receipt};
 use fieldgate::merkle::note::Note;
 use fieldgate::merkle::policy::Policy;
 use fieldgate::merkle::tlog_proof::TlogProof;
@@ -89,6 +90,14 @@ impl Received {
         }
     }
 
+    /// Asserts that every answer is durable, every receipt holds and the ledger is whole.
+    pub fn assert_whole(&self, installed: &Installed) -> Report {
+        self.assert_durable(installed);
+        let report = installed.verify(self.checkpoints(installed));
+        assert!(report.is_sound(), "{:?}", report.findings);
+        report
+    }
+
     /// The checkpoints of all receipts, after each receipt was verified.
     pub fn checkpoints(&self, installed: &Installed) -> Vec<Note> {
         let policy = Policy::of_log(installed.log.clone());
@@ -126,10 +135,34 @@ pub async fn pull(mut client: Client, received: Arc<Received>, dying: Arc<Dying>
             Ok(answer) => {
                 assert_refusal(&answer);
                 *received.busy.lock().unwrap() += 1;
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
             Err(error) => {
                 assert!(dying.is_set(), "a connection broke under a live gateway: {error:?}");
                 return;
+            }
+        }
+    }
+}
+
+/// Pullers against a gateway that lives: a broken connection or a wrong answer fails the test.
+pub struct Pullers(Vec<tokio::task::JoinHandle<()>>);
+
+impl Pullers {
+    /// Starts some.
+    pub fn start(count: usize, new: impl Fn() -> Client, received: &Arc<Received>) -> Self {
+        let start = |_| tokio::spawn(pull(new(), Arc::clone(received), Arc::default()));
+        Self((0..count).map(start).collect())
+    }
+
+    /// Stops them; a panic of one of them is ours.
+    pub async fn stop(self) {
+        for puller in self.0 {
+            puller.abort();
+            if let Err(error) = puller.await
+                && error.is_panic()
+            {
+                std::panic::resume_unwind(error.into_panic());
             }
         }
     }

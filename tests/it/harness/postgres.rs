@@ -96,9 +96,14 @@ impl Server {
 
     /// Runs one statement as superuser in the database `postgres`.
     pub fn sql(&self, statement: &str) {
+        self.sql_in("postgres", statement);
+    }
+
+    /// Runs one statement as superuser in a database.
+    pub fn sql_in(&self, database: &str, statement: &str) {
         let socket = self.directory.display().to_string();
         let port = self.port.to_string();
-        let place = ["-h", &socket, "-p", &port, "-U", "fieldgate", "-d", "postgres"];
+        let place = ["-h", &socket, "-p", &port, "-U", "fieldgate", "-d", database];
         run(Command::new(self.programs.join("psql")).args(place).args(["-qXAt", "-c", statement]));
     }
 

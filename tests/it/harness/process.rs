@@ -22,7 +22,7 @@ use super::world::ORIGIN;
 use super::{Database, World, postgres};
 
 /// Longest wait for anything: tests run beside each other on two cores.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Settings, keys and database of a gateway that is run as a process.
 pub struct Installed {
@@ -172,6 +172,11 @@ impl Gate {
     pub fn kill(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
+    }
+
+    /// Waits for a process that is expected to end by itself; its exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
+        until("the gateway ends", async || self.0.try_wait().unwrap()).await.code()
     }
 
     /// Whether the process still runs.
