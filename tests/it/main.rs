@@ -20,6 +20,8 @@
 
 mod harness;
 
+mod crash;
+
 mod doors;
 
 mod journeys;

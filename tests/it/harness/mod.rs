@@ -3,12 +3,15 @@
     dead_code,
     unused_imports,
     clippy::format_push_string,
+    clippy::format_collect,
     reason = "a shared fixture: every test uses a part of it"
 )]
 
 pub mod doors;
 
 pub mod postgres;
+
+pub mod process;
 
 pub mod wire;
 

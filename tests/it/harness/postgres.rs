@@ -5,6 +5,7 @@
 
 #![allow(
     unreachable_pub,
+    dead_code,
     clippy::expect_used,
     clippy::print_stderr,
     clippy::disallowed_methods,
@@ -24,6 +25,7 @@ pub struct Server {
     programs: PathBuf,
     directory: PathBuf,
     port: u16,
+    options: String,
     // Ends the server when its pipe closes: when this value is dropped, or the process is gone.
     _watcher: Child,
 }
@@ -50,11 +52,8 @@ pub fn server() -> Option<&'static Server> {
 /// A server of a test's own that speaks TLS on `localhost`, with a password for channel binding.
 /// Gives the address of its database, without parameters.
 pub fn server_over_tls(certificate: &str, key: &str) -> Option<(Server, String)> {
-    let programs = server()?.programs.clone();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let port = free.local_addr().expect("its number").port();
-    drop(free);
-    let server = start(programs, port, "-c listen_addresses=localhost");
+    let server = start(server()?.programs.clone(), free_port(), "-c listen_addresses=localhost");
+    let port = server.port;
     for (name, text) in [("server.crt", certificate), ("server.key", key)] {
         let path = server.directory.join("data").join(name);
         std::fs::write(&path, text).expect("a file in the data directory");
@@ -67,6 +66,16 @@ pub fn server_over_tls(certificate: &str, key: &str) -> Option<(Server, String)>
     server.sql("SELECT pg_reload_conf()");
     let address = format!("postgres://fieldgate:sesame@localhost:{port}/postgres");
     Some((server, address))
+}
+
+/// A server of a test's own, which the test may kill and start again.
+pub fn server_to_kill() -> Option<Server> {
+    Some(start(server()?.programs.clone(), free_port(), ""))
+}
+
+fn free_port() -> u16 {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    free.local_addr().expect("its number").port()
 }
 
 impl Server {
@@ -87,10 +96,35 @@ impl Server {
 
     /// Runs one statement as superuser in the database `postgres`.
     pub fn sql(&self, statement: &str) {
+        self.sql_in("postgres", statement);
+    }
+
+    /// Runs one statement as superuser in a database.
+    pub fn sql_in(&self, database: &str, statement: &str) {
         let socket = self.directory.display().to_string();
         let port = self.port.to_string();
-        let place = ["-h", &socket, "-p", &port, "-U", "fieldgate", "-d", "postgres"];
+        let place = ["-h", &socket, "-p", &port, "-U", "fieldgate", "-d", database];
         run(Command::new(self.programs.join("psql")).args(place).args(["-qXAt", "-c", statement]));
+    }
+
+    /// Ends every process of the server at once, as a crash does: nothing is flushed.
+    pub fn kill(&self) {
+        let data = self.directory.join("data").display().to_string();
+        let pg_ctl = self.programs.join("pg_ctl").display().to_string();
+        let arguments = ["-D", &data, "-m", "immediate", "-W", "stop"];
+        run(command(account(), &pg_ctl).args(arguments));
+    }
+
+    /// Starts the server, or starts it again after [`Server::kill`].
+    pub fn start_again(&self) {
+        let data = self.directory.join("data").display().to_string();
+        let log = self.directory.join("log").display().to_string();
+        let pg_ctl = self.programs.join("pg_ctl").display().to_string();
+        let mut start = command(account(), &pg_ctl);
+        // The server would otherwise hold the pipe that `output` reads to its end.
+        start.args(["-D", &data, "-w", "-l", &log, "-o", &self.options, "start"]);
+        let started = start.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        assert!(started.is_ok_and(|status| status.success()), "pg_ctl start failed; see {log}");
     }
 
     fn create(&self, template: &str) -> String {
@@ -101,7 +135,7 @@ impl Server {
 
     fn address(&self, database: &str) -> String {
         let socket = self.directory.display().to_string().replace('/', "%2F");
-        format!("postgres://fieldgate@{socket}/{database}")
+        format!("postgres://fieldgate@{socket}:{}/{database}", self.port)
     }
 }
 
@@ -147,29 +181,31 @@ fn start(programs: PathBuf, port: u16, settings: &str) -> Server {
          -c max_wal_size=256MB {settings}",
         directory.display()
     );
-    let log = directory.join("log").display().to_string();
-    let mut start = command(account, &pg_ctl);
-    start.args(["-D", &data, "-w", "-l", &log, "-o", &options, "start"]);
-    // The server would otherwise hold the pipe that `output` reads to its end.
-    let started = start.stdout(Stdio::null()).stderr(Stdio::null()).status();
-    assert!(started.is_ok_and(|status| status.success()), "pg_ctl start failed; see {log}");
-    Server { programs, directory, port, _watcher: watcher }
+    let server = Server { programs, directory, port, options, _watcher: watcher };
+    server.start_again();
+    server
 }
 
 /// `initdb` refuses root: then the directory goes to an account that may run it.
 fn give_away(directory: &Path) -> Option<&'static str> {
-    let id = |arguments: &[&str]| -> Option<u32> {
-        let output = Command::new("id").args(arguments).output().ok()?;
-        String::from_utf8(output.stdout).ok()?.trim().parse().ok()
-    };
+    let account = account()?;
+    std::os::unix::fs::chown(directory, id(&["-u", account]), id(&["-g", account]))
+        .expect("the directory is handed over");
+    Some(account)
+}
+
+/// The account that runs the server where we are root.
+fn account() -> Option<&'static str> {
     if id(&["-u"]) != Some(0) {
         return None;
     }
     let account = ["postgres", "nobody"].into_iter().find(|name| id(&["-u", name]).is_some());
-    let account = account.expect("an account other than root for PostgreSQL");
-    std::os::unix::fs::chown(directory, id(&["-u", account]), id(&["-g", account]))
-        .expect("the directory is handed over");
-    Some(account)
+    Some(account.expect("an account other than root for PostgreSQL"))
+}
+
+fn id(arguments: &[&str]) -> Option<u32> {
+    let output = Command::new("id").args(arguments).output().ok()?;
+    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }
 
 fn command(account: Option<&str>, program: &str) -> Command {

@@ -98,7 +98,8 @@ impl World {
         Self::at(url, folder).await
     }
 
-    async fn at(url: String, folder: TempDir) -> Self {
+    /// The same on a database of one's own; the folder goes when the world goes.
+    pub async fn at(url: String, folder: TempDir) -> Self {
         let parsed = Url::parse(&url).unwrap();
         migrate(&parsed).unwrap();
         let master = KeyBytes::new([9; 32]);

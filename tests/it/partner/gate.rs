@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use arc_swap::ArcSwap;
 use fieldgate::cli::doors::read_leaf;
 use fieldgate::clock::{Clock, Moment, SECOND};
+use fieldgate::domain::grant::Territory;
 use fieldgate::domain::partner::{CertificateSource, CertificateStatus, PartnerKind, PartnerState};
 use fieldgate::domain::purpose::Purpose;
 use fieldgate::id::{PartnerId, Thumbprint};
@@ -144,7 +145,13 @@ fn snapshot(
         state: facts.state,
         tokens_not_before: Moment(0),
         requests_per_minute: facts.per_minute,
-        grants: vec![GrantTerm { purpose: Purpose::Offers, from: Moment(0), until: None }],
+        grants: vec![GrantTerm {
+            purpose: Purpose::Offers,
+            fields: Purpose::Offers.row().fields_usual,
+            territory: Territory::Everywhere,
+            from: Moment(0),
+            until: None,
+        }],
     };
     let certificates = [(thumbprint, certificate)].into();
     TrustSnapshot::new(version, at, certificates, [(partner, row)].into(), &[root.to_vec()])

@@ -79,8 +79,10 @@ fn a_batch_of_500_is_taken_once_and_its_replay_changes_nothing() {
     for database in databases() {
         let mut desk = Desk::open(database);
         let whole = batch(0..500);
+        let begun = std::time::Instant::now();
         let answer = desk.send("first", &whole);
         assert_eq!(answer.status, 200, "{}", answer.says());
+        println!("{database:?}: 500 contacts in {:?}", begun.elapsed());
         let body = answer.json();
         assert_eq!((&body["created"], &body["merged"]), (&json!(500), &json!(0)));
         assert_eq!(body["outcomes"].as_array().unwrap().len(), 500);

@@ -1,0 +1,15 @@
+//! What happens when something dies: the process, the database, the disk, a partner's right.
+
+mod load;
+
+mod disk;
+
+mod killed;
+
+mod outage;
+
+mod revoked;
+
+mod tampered;
+
+mod two_writers;

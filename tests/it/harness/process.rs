@@ -1,0 +1,249 @@
+//! The real program on a prepared installation: a process that can be killed and started again.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Once;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use fieldgate::cli::Client;
+use fieldgate::clock::Clock;
+use fieldgate::flows::release::Asker;
+use fieldgate::ledger::verify::{self, Plan, Report};
+use fieldgate::merkle::key::{KeyType, Signer, Verifier};
+use fieldgate::merkle::note::Note;
+use fieldgate::store::{OpenOptions, ReadTx, Store, StoreError, Url};
+use fieldgate::vault::authority::to_pem;
+use fieldgate::vault::keyring::KeyUse;
+use tempfile::TempDir;
+
+use super::world::ORIGIN;
+use super::{Database, World, postgres};
+
+/// Longest wait for anything: tests run beside each other on two cores.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Settings, keys and database of a gateway that is run as a process.
+pub struct Installed {
+    /// Where the database is.
+    pub url: String,
+    /// Public key of the log.
+    pub log: Verifier,
+    /// The authority's certificate in PEM.
+    pub authority: String,
+    /// Port of the partner door.
+    pub port: u16,
+    home: TempDir,
+}
+
+/// A running gateway; killed when this is dropped.
+pub struct Gate(Child);
+
+impl Installed {
+    /// A new installation; `fill` is told what belongs in it before the first process starts.
+    pub async fn new<T>(database: Database, fill: impl AsyncFnOnce(&World) -> T) -> (Self, T) {
+        let home = tempfile::tempdir().unwrap();
+        let url = match database {
+            Database::Sqlite => format!("sqlite://{}", home.path().join("gate.db").display()),
+            Database::Postgres => postgres::server().unwrap().empty(),
+        };
+        Self::at(url, home, fill).await
+    }
+
+    /// The same on a database of one's own. The world is closed before this returns: from then on
+    /// the process is the only one that has the database open.
+    pub async fn at<T>(
+        url: String,
+        home: TempDir,
+        fill: impl AsyncFnOnce(&World) -> T,
+    ) -> (Self, T) {
+        let world = World::at(url.clone(), tempfile::tempdir().unwrap()).await;
+        let filled = fill(&world).await;
+        let authority = to_pem("CERTIFICATE", world.authority.certificate());
+        let seed = world.gateway.keyring().bytes(KeyUse::Checkpoint).unwrap();
+        let signer = Signer::from_seed(ORIGIN, KeyType::Log, seed.expose()).unwrap();
+        let log = signer.verifier().clone();
+        let port = free_port();
+        let installed = Self { url, log, authority, port, home };
+        installed.write(&world);
+        world.sequencer.close();
+        (installed, filled)
+    }
+
+    fn write(&self, world: &World) {
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let server = world.authority.issue_server(&names, Clock::System.now(), 30).unwrap();
+        let master: String = world.master.expose().iter().map(|b| format!("{b:02x}")).collect();
+        let (partner, public, ops) = (self.port, free_port(), free_port());
+        let settings = format!(
+            "[store]\nurl = \"{}\"\n[keys]\nmaster_file = \"master.key\"\n\
+             authority_file = \"ca.pem\"\nserver_certificate_file = \"server.pem\"\n\
+             server_key_file = \"server.key\"\n[doors]\npartner = \"127.0.0.1:{partner}\"\n\
+             public = \"127.0.0.1:{public}\"\nops = \"127.0.0.1:{ops}\"\n\
+             partner_url = \"https://localhost:{partner}\"\n\
+             public_url = \"https://localhost:{public}\"\n[ledger]\norigin = \"{ORIGIN}\"\n",
+            self.url
+        );
+        for (name, text) in [
+            ("fieldgate.toml", settings),
+            ("master.key", master),
+            ("ca.pem", self.authority.clone()),
+            ("server.pem", to_pem("CERTIFICATE", &server.certificate)),
+            ("server.key", to_pem("PRIVATE KEY", server.key.expose())),
+        ] {
+            let path = self.home().join(name);
+            std::fs::write(&path, text).unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            std::fs::set_permissions(&path, mode).unwrap();
+        }
+    }
+
+    /// The folder of the installation.
+    pub fn home(&self) -> PathBuf {
+        self.home.path().to_owned()
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fieldgate"));
+        command.arg("--config").arg(self.home().join("fieldgate.toml")).stdin(Stdio::null());
+        command
+    }
+
+    /// Starts the gateway without waiting for its doors. What it says goes to the file `log`.
+    pub fn start(&self) -> Gate {
+        self.start_logging_to(&self.home().join("log"))
+    }
+
+    fn start_logging_to(&self, path: &Path) -> Gate {
+        let log = std::fs::File::options().create(true).append(true).open(path).unwrap();
+        let mut command = self.command();
+        command.arg("serve").stdout(log.try_clone().unwrap()).stderr(log);
+        Gate(command.spawn().unwrap())
+    }
+
+    /// Starts the gateway and returns when its partner door takes connections.
+    pub fn serve(&self) -> Gate {
+        self.serve_logging_to(&self.home().join("log"))
+    }
+
+    /// The same with what it says going elsewhere.
+    pub fn serve_logging_to(&self, path: &Path) -> Gate {
+        let mut gate = self.start_logging_to(path);
+        let begun = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            let ended = gate.0.try_wait().unwrap();
+            assert!(ended.is_none(), "the gateway ended at once: {ended:?}\n{}", self.log_text());
+            assert!(begun.elapsed() < PATIENCE, "the door stays shut\n{}", self.log_text());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        gate
+    }
+
+    /// What the gateway has said so far.
+    pub fn log_text(&self) -> String {
+        std::fs::read_to_string(self.home().join("log")).unwrap_or_default()
+    }
+
+    /// Runs another command of the program on this installation.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command().args(arguments).output().unwrap()
+    }
+
+    /// The client of a partner.
+    pub fn client(&self, asker: &Asker, pem: &str) -> Client {
+        install_provider();
+        let base = format!("https://localhost:{}", self.port);
+        let (identity, authority) = (pem.as_bytes(), self.authority.as_bytes());
+        Client::new(&base, &asker.partner.to_string(), Some(identity), authority).unwrap()
+    }
+
+    /// Reads the database as a second process would.
+    pub fn look<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut ReadTx) -> Result<T, StoreError> + Send + 'static,
+    ) -> T {
+        let options = OpenOptions { readers: 1, create: false };
+        let store = Store::open(&Url::parse(&self.url).unwrap(), options).unwrap();
+        store.read_blocking(read).unwrap()
+    }
+
+    /// Hashes the whole ledger again; every checkpoint must be a former state of it.
+    pub fn verify(&self, checkpoints: Vec<Note>) -> Report {
+        let plan = Plan { log: vec![self.log.clone()], checkpoints, from: 0 };
+        self.look(move |tx| Ok::<_, StoreError>(verify::everything(tx, &plan, |_| {}))).unwrap()
+    }
+}
+
+impl Gate {
+    /// Ends the process as a crash does: nothing is flushed, nobody is told.
+    pub fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    /// Waits for a process that is expected to end by itself; its exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
+        until("the gateway ends", async || self.0.try_wait().unwrap()).await.code()
+    }
+
+    /// Whether the process still runs.
+    pub fn runs(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Clients of this process speak TLS with the provider of the product.
+pub fn install_provider() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    });
+}
+
+/// A port below those that the system gives to outgoing connections: a gateway that is started
+/// again must find its own still free.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let begin = u16::try_from(std::process::id() % 200).unwrap() * 50;
+    loop {
+        let port = 12_000 + (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// Asks again until the answer is there or patience ends.
+pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Runs one test of this binary as another process, told by a variable what to do.
+pub fn rerun(wrapper: &[&str], test: &str, (variable, value): (&str, &Path)) -> Command {
+    let program = std::env::current_exe().unwrap();
+    let mut command = match wrapper {
+        [] => Command::new(program),
+        [first, rest @ ..] => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(program);
+            command
+        }
+    };
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(variable, value);
+    command
+}
