@@ -13,6 +13,8 @@
     clippy::similar_names,
     clippy::format_push_string,
     clippy::format_collect,
+    clippy::cast_precision_loss,
+    clippy::inconsistent_struct_constructor,
     missing_docs,
     unreachable_pub,
     reason = "tests fail loudly"
