@@ -1,5 +1,6 @@
 //! `fieldgate contacts`: import a CSV file, or find a contact.
 
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -202,7 +203,7 @@ fn hand_in(
     open: &Installation,
     (batch, lines): (Vec<Submission>, &[(Line, usize)]),
     done: &mut Imported,
-    (rejects, reader): (&mut Rejects, &Reader),
+    (rejects, reader): (&mut Rejects, &Reader<File>),
 ) -> Result<(), Failure> {
     let manner = Manner {
         request: RequestId::new(),

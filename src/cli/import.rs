@@ -1,6 +1,8 @@
 //! Reads a CSV export into submissions: headings are mapped, wrong lines go to a rejects file.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use crate::clock::Moment;
@@ -130,20 +132,27 @@ pub(super) struct Line {
 }
 
 /// A CSV file being read.
-pub(super) struct Reader {
-    csv: csv::Reader<std::fs::File>,
+pub(super) struct Reader<R> {
+    csv: csv::Reader<R>,
     /// Headings as they stand.
     pub(super) headings: Vec<String>,
     columns: Vec<Column>,
 }
 
-impl Reader {
+impl Reader<File> {
     /// Opens a file and maps its headings.
     pub(super) fn open(file: &Path, own: &[String]) -> Result<Self, Failure> {
-        let mut csv =
-            csv::ReaderBuilder::new().flexible(true).from_path(file).map_err(|error| {
-                Failure::new(Ending::Invalid, format!("cannot read {}: {error}", file.display()))
-            })?;
+        let opened = File::open(file).map_err(|error| {
+            Failure::new(Ending::Invalid, format!("cannot read {}: {error}", file.display()))
+        })?;
+        Self::new(opened, own)
+    }
+}
+
+impl<R: io::Read> Reader<R> {
+    /// Begins to read an export: its headings, mapped.
+    fn new(export: R, own: &[String]) -> Result<Self, Failure> {
+        let mut csv = csv::ReaderBuilder::new().flexible(true).from_reader(export);
         let headings = csv.headers().map_err(|error| invalid("file", error))?;
         let headings: Vec<_> = headings.iter().map(str::to_owned).collect();
         let columns = map_headings(&headings, own)?;
@@ -194,6 +203,23 @@ impl Reader {
         let Common { point, at, policy, wording_hash } = *common;
         Ok(Submission { point, at, policy, wording_hash, fields, choices })
     }
+}
+
+/// Reads an export to its end without taking anything in: how many lines can be read, and how
+/// many are refused. The values are judged later, at intake.
+///
+/// # Errors
+/// What is wrong with the headings.
+pub fn survey_contacts(export: impl io::Read) -> Result<(u64, u64), String> {
+    let (policy, wording_hash) = (PolicyVersion(1), [0; 32]);
+    let common = Common { point: CollectionPoint::Trial, at: Moment(0), policy, wording_hash };
+    let mut reader = Reader::new(export, &[]).map_err(|failure| failure.to_string())?;
+    let (mut readable, mut refused) = (0_u64, 0_u64);
+    while let Some(line) = reader.next(&common) {
+        let count = if line.read.is_ok() { &mut readable } else { &mut refused };
+        *count = count.saturating_add(1);
+    }
+    Ok((readable, refused))
 }
 
 fn is_yes(cell: &str) -> bool {

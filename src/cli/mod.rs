@@ -47,6 +47,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::telemetry::{self, LogForm};
 
+pub use import::survey_contacts;
+pub use policies::read_policy;
 pub use pull::{Client, ClientError, Pulled};
 
 use say::{Ending, Failure, Voice};

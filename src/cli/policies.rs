@@ -111,6 +111,14 @@ pub(super) fn run(command: &PolicyCommand, config: &Path, voice: Voice) -> Resul
     Ok(Ending::Done)
 }
 
+/// Reads a policy file as `fieldgate policy draft` does.
+///
+/// # Errors
+/// What is wrong with it, as the operator reads it.
+pub fn read_policy(bytes: &[u8]) -> Result<Policy, String> {
+    parse(bytes).map_err(|failure| failure.to_string())
+}
+
 /// Reads a policy file. Unknown keys, fields, purposes and recipients are refused by name.
 pub(super) fn parse(bytes: &[u8]) -> Result<Policy, Failure> {
     if bytes.len() > FILE_BYTES_MAX {

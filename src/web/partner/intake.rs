@@ -123,7 +123,12 @@ fn once(caller: &PartnerCaller, headers: &HeaderMap, body: &[u8]) -> Result<Once
     Ok(Once { key: digest(&owned), body: digest(body) })
 }
 
-fn read(body: &[u8]) -> Result<Vec<Submission>, Problem> {
+/// Reads the body of a batch. Unknown and repeated members are refused with their place; the
+/// values are judged later, one contact at a time.
+///
+/// # Errors
+/// Not JSON of this form, or a collection point, time or digest that is none.
+pub fn read(body: &[u8]) -> Result<Vec<Submission>, Problem> {
     let batch: BatchBody = serde_json::from_slice(body).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         Problem::new(Code::InvalidBody).detail(format!("wrong at line {line}, column {column}"))
