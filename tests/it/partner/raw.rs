@@ -84,7 +84,6 @@ fn what_is_not_http_ends_with_4xx_closed_and_soon() {
                 let ask = move || {
                     let begun = Instant::now();
                     let read = wire.raw(&bytes);
-                    eprintln!("{name} {:?}", begun.elapsed());
                     complaint(name, read.as_deref(), begun.elapsed())
                 };
                 scope.spawn(ask)
