@@ -13,12 +13,15 @@
     clippy::similar_names,
     clippy::format_push_string,
     clippy::format_collect,
+    clippy::type_complexity,
     clippy::cast_precision_loss,
     clippy::inconsistent_struct_constructor,
     missing_docs,
     unreachable_pub,
     reason = "tests fail loudly"
 )]
+
+mod fuzz_seeds;
 
 mod harness;
 

@@ -83,8 +83,10 @@ fn a_batch_of_500_is_taken_once_and_its_replay_changes_nothing() {
         let mut answer = desk.send("first", &whole);
         // A machine under load may need longer than a request may take: the client sends the
         // same again under the same key, and it is never done twice.
-        while matches!(answer.status, 408 | 503) {
-            answer = desk.send("first", &whole);
+        for _ in 0..20 {
+            if matches!(answer.status, 408 | 503) {
+                answer = desk.send("first", &whole);
+            }
         }
         assert_eq!(answer.status, 200, "{}", answer.says());
         println!("{database:?}: 500 contacts in {:?}", begun.elapsed());
