@@ -60,6 +60,8 @@ async fn full(installed: &Installed, cast: &Cast, disk: &Path) {
     until("a page comes", async || try_page(&mut client).await).await;
     let pullers = Pullers::start(2, new, &received);
 
+    received.until_pages(10).await;
+
     let ballast = disk.join("ballast");
     let mut file = std::fs::File::create(&ballast).unwrap();
     while file.write_all(&[0; 4096]).is_ok() {}

@@ -44,11 +44,7 @@ async fn crash(database: Database, rounds: u64) {
         let client = installed.client(&cast.points.0, &cast.points.1);
         let writer = tokio::spawn(hand_in(client, batches, Arc::clone(&dying)));
         // It serves again without help, and dies under load at a moment of its own.
-        let before = received.pages.lock().unwrap().len();
-        until("pages come", async || {
-            (received.pages.lock().unwrap().len() > before + PULLERS).then_some(())
-        })
-        .await;
+        received.until_pages(PULLERS).await;
         tokio::time::sleep(Duration::from_millis(round * 37 % 200)).await;
         dying.set();
         gate.kill();

@@ -19,7 +19,7 @@ use fieldgate::merkle::tlog_proof::TlogProof;
 use serde_json::{Value, json};
 
 use crate::harness::World;
-use crate::harness::process::Installed;
+use crate::harness::process::{Installed, until};
 use crate::harness::world::{address, value};
 
 /// The path of a page of offers.
@@ -77,6 +77,13 @@ impl Received {
         let (index, entry) = proof_of(answer);
         let former = self.pages.lock().unwrap().insert(index, entry);
         assert!(former.is_none(), "two answers name entry {index}");
+    }
+
+    /// Waits until this many more pages have come than now.
+    pub async fn until_pages(&self, more: usize) {
+        let count = || self.pages.lock().unwrap().len();
+        let wanted = count() + more;
+        until("more pages come", async || (count() >= wanted).then_some(())).await;
     }
 
     /// Asserts that every answer's entry stands in the ledger, byte for byte.

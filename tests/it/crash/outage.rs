@@ -51,11 +51,7 @@ impl Scene {
         let begun = Instant::now();
         until("a page comes again", async || try_page(client).await).await;
         let spent = begun.elapsed();
-        let pages = self.received.pages.lock().unwrap().len();
-        until("every client is served again", async || {
-            (self.received.pages.lock().unwrap().len() > pages + 10).then_some(())
-        })
-        .await;
+        self.received.until_pages(10).await;
         self.pullers.stop().await;
         assert!(self.gate.runs(), "{}", self.installed.log_text());
         let report = self.received.assert_whole(&self.installed);
@@ -71,6 +67,7 @@ impl Scene {
         let (asker, pem) = &self.cast.reseller;
         let mut client = self.installed.client(asker, pem);
         until("a page comes", async || try_page(&mut client).await).await;
+        self.received.until_pages(10).await;
         client
     }
 }

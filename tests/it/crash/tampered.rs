@@ -41,6 +41,8 @@ fn alter(installed: &Installed, index: u64) {
     if let Some(file) = installed.url.strip_prefix("sqlite://") {
         let statement = format!("UPDATE ledger_entry SET body = x'{hex}' WHERE idx = {index}");
         let mut connection = SqliteConnection::establish(file).unwrap();
+        // The store that was just looked into closes on threads of its own.
+        connection.batch_execute("PRAGMA busy_timeout = 10000").unwrap();
         assert!(connection.batch_execute(&statement).is_err(), "the trigger refuses");
         connection.batch_execute("DROP TRIGGER ledger_entry_keeps").unwrap();
         connection.batch_execute(&statement).unwrap();
@@ -90,8 +92,8 @@ fn an_altered_entry_among_the_newest_is_found_and_the_gateway_does_not_start_on_
             alter(&installed, 290);
             let (code, findings) = verdict(&installed);
             assert_eq!(code, Some(1), "{database:?} {findings:?}");
-            let says = format!("{findings:?}");
-            eprintln!("{database:?}: {says}");
+            // No full tile holds their hashes yet: the head's frontier narrows it down to 16.
+            assert_eq!(findings, ["entries 288 to 303 contradict the head"]);
             let mut gate = installed.start();
             assert_eq!(gate.ended().await, Some(70));
             assert!(installed.log_text().contains("contradict"), "{}", installed.log_text());

@@ -112,10 +112,7 @@ impl Installed {
 
     /// Starts the gateway without waiting for its doors. What it says goes to the file `log`.
     pub fn start(&self) -> Gate {
-        self.start_logging_to(&self.home().join("log"))
-    }
-
-    fn start_logging_to(&self, path: &Path) -> Gate {
+        let path = self.home().join("log");
         let log = std::fs::File::options().create(true).append(true).open(path).unwrap();
         let mut command = self.command();
         command.arg("serve").stdout(log.try_clone().unwrap()).stderr(log);
@@ -124,12 +121,7 @@ impl Installed {
 
     /// Starts the gateway and returns when its partner door takes connections.
     pub fn serve(&self) -> Gate {
-        self.serve_logging_to(&self.home().join("log"))
-    }
-
-    /// The same with what it says going elsewhere.
-    pub fn serve_logging_to(&self, path: &Path) -> Gate {
-        let mut gate = self.start_logging_to(path);
+        let mut gate = self.start();
         let begun = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             let ended = gate.0.try_wait().unwrap();
