@@ -45,8 +45,13 @@ pub fn install_crypto() {
     });
 }
 
-/// Everything that was logged by this test binary since the first doors were opened.
-pub fn log() -> Arc<Mutex<Vec<u8>>> {
+/// Everything that was logged by this test binary since the first doors were opened: a copy, so
+/// that a long search does not hold up the doors of other tests, which log through the same lock.
+pub fn logged() -> Vec<u8> {
+    log().lock().unwrap().clone()
+}
+
+fn log() -> Arc<Mutex<Vec<u8>>> {
     static LOG: OnceLock<Arc<Mutex<Vec<u8>>>> = OnceLock::new();
     let log = LOG.get_or_init(|| {
         let log = Arc::new(Mutex::new(Vec::new()));

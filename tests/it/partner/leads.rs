@@ -7,7 +7,7 @@ use fieldgate::store::StoreError;
 use serde_json::Value;
 
 use super::cast::{Player, cast};
-use crate::harness::doors::log;
+use crate::harness::doors::logged;
 use crate::harness::wire::{Answer, Wire};
 use crate::harness::world::value;
 use crate::harness::{Database, Doors, World, databases, wait};
@@ -177,7 +177,7 @@ fn search_everywhere(world: &World, doors: &Doors, database: Database) {
     let all = canaries(|_| true);
     let metrics = doors.ops_wire().call("GET", "/metrics", &[], b"");
     assert_absent("metrics", &metrics.body, &all);
-    assert_absent("logs", &log().lock().unwrap(), &all);
+    assert_absent("logs", &logged(), &all);
     let bodies = world.store.read_blocking(|tx| {
         use fieldgate::ledger::Archive as _;
         let size = tx.head().map(|head| head.size()).unwrap();
