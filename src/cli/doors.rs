@@ -241,8 +241,10 @@ fn checks(gateway: &Gateway, shared: &Shared) -> Health {
             says: if good { fine } else { wrong }.to_owned(),
         };
         let fresh = trust.is_fresh(gateway.now());
+        let stopped = gateway.alarm_raised().map(|alarm| alarm.to_string());
+        let wrong = stopped.as_deref().unwrap_or("broken: restart after a check");
         vec![
-            check("ledger", gateway.is_ready(), "takes entries", "broken: restart after a check"),
+            check("ledger", gateway.is_ready(), "takes entries", wrong),
             check("registry", fresh, "read within 30 s", "not read for 30 s: is the database up?"),
         ]
     };

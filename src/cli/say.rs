@@ -102,6 +102,9 @@ impl From<flows::Error> for Failure {
             flows::Error::Conflict(..) => Self::new(Ending::Conflict, error),
             flows::Error::Invalid(_) => Self::new(Ending::Invalid, error),
             flows::Error::Busy { .. } => Self::new(Ending::Busy, error),
+            flows::Error::Stopped(alarm) => {
+                Self::new(Ending::Conflict, format!("{error}: {alarm}"))
+            }
             flows::Error::Broken(source) => {
                 let mut says = format!("{error}: {source}");
                 let mut cause = source.source();

@@ -48,7 +48,7 @@ pub(super) async fn until_told_to_stop() -> Result<(), Failure> {
 /// After an I/O error in the write path the process ends: a later commit could seem to succeed.
 async fn until_poisoned(gateway: &Gateway) {
     let mut ticks = tokio::time::interval(std::time::Duration::from_millis(200));
-    while gateway.is_ready() {
+    while !gateway.is_broken() {
         ticks.tick().await;
     }
 }

@@ -1,8 +1,9 @@
-//! The six ways a story can end badly, because a caller can do only six things about it.
+//! The seven ways a story can end badly, because a caller can do only seven things about it.
 
 use std::fmt;
 
 use crate::domain::disclosure::Reason;
+use crate::ledger::Alarm;
 
 /// What was looked for and is not there, or stands in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +73,9 @@ pub enum Error {
         /// Seconds to wait.
         retry_after_s: u32,
     },
+    /// An alarm stopped the ledger: waiting does not help, people must settle it.
+    #[error("nothing can be recorded, so nothing leaves")]
+    Stopped(#[source] Alarm),
     /// Something of ours failed; the caller learns the request id alone.
     #[error("the gateway failed")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -52,6 +52,7 @@ use crate::store::release_rows::Mark;
 use crate::store::{Effect, ReadTx, Store, StoreError, partner_rows, policy_rows, release_rows};
 use crate::vault::keyring::Keyring;
 
+pub use crate::ledger::Alarm;
 pub use error::{Error, Fault, Thing};
 pub use registry::Registry;
 
@@ -193,9 +194,28 @@ impl Gateway {
         facts
     }
 
+    /// Stops the ledger: nothing is appended or released until the process starts again. Whoever
+    /// finds that somebody outside has seen more than we have, or something else, says so here.
+    pub fn alarm(&self, alarm: Alarm) {
+        if self.sequencer.alarm().is_none() {
+            tracing::error!(%alarm, "the ledger is stopped");
+        }
+        self.sequencer.stop(alarm);
+    }
+
+    /// The alarm that stopped the ledger, if one did.
+    pub fn alarm_raised(&self) -> Option<Alarm> {
+        self.sequencer.alarm()
+    }
+
     /// Whether the ledger takes entries: readiness.
     pub fn is_ready(&self) -> bool {
-        !self.sequencer.is_poisoned()
+        !self.is_broken() && self.alarm_raised().is_none()
+    }
+
+    /// Whether the store broke under the ledger: then the process should end.
+    pub fn is_broken(&self) -> bool {
+        self.sequencer.is_poisoned()
     }
 }
 
@@ -219,6 +239,7 @@ impl From<SequencerError> for Error {
             SequencerError::Refused(Refused::Conflict(what)) => Self::Conflict(Thing::Entry, what),
             SequencerError::Refused(Refused::Invalid(what)) => Self::broken(what),
             SequencerError::Busy => Self::Busy { what: "ledger", retry_after_s: 1 },
+            SequencerError::Stopped(alarm) => Self::Stopped(alarm),
             SequencerError::Poisoned | SequencerError::Closed => {
                 Self::Busy { what: "ledger is closed", retry_after_s: 30 }
             }

@@ -15,6 +15,8 @@ mod canonical;
 
 mod kind;
 
+mod alarm;
+
 /// One contact below an entry.
 pub mod item;
 
@@ -45,6 +47,7 @@ pub mod verify;
 /// A ledger in memory, with faults on demand.
 pub mod memory;
 
+pub use alarm::Alarm;
 pub use entry::{Entry, Facts, Kind};
 pub use item::Item;
 pub use notary::{Notary, NotaryError};

@@ -23,7 +23,7 @@ use crate::merkle::proof::verify_inclusion;
 
 use super::prove::is_tail_sound;
 use super::receipt::Commit;
-use super::{Appended, Draft, Entry, Head, Prepared, Receipt, Refused, Shelf, ShelfError};
+use super::{Alarm, Appended, Draft, Entry, Head, Prepared, Receipt, Refused, Shelf, ShelfError};
 
 /// Drafts that may wait; more are turned away at once.
 pub const QUEUE_MAX: usize = 1024;
@@ -44,6 +44,9 @@ pub enum SequencerError {
     /// The store is broken; this process appends nothing any more.
     #[error("the ledger is broken; appending has stopped until the process starts again")]
     Poisoned,
+    /// An alarm stopped the ledger; what contradicts it must be settled by people.
+    #[error("the ledger was stopped")]
+    Stopped(#[source] Alarm),
     /// The process is shutting down.
     #[error("the ledger is closed")]
     Closed,
@@ -52,6 +55,7 @@ pub enum SequencerError {
 const OPEN: u8 = 0;
 const CLOSING: u8 = 1;
 const POISONED: u8 = 2;
+const STOPPED: u8 = 3;
 
 type Answer = Result<Receipt, SequencerError>;
 
@@ -65,9 +69,25 @@ enum Message<E> {
     Close,
 }
 
+#[derive(Default)]
 struct Shared {
     state: AtomicU8,
     newest: Mutex<Option<Arc<Note>>>,
+    alarm: Mutex<Option<Alarm>>,
+}
+
+impl Shared {
+    /// Why nothing is appended any more, other than closing.
+    fn ended(&self) -> Option<SequencerError> {
+        match self.state.load(Ordering::Acquire) {
+            POISONED => Some(SequencerError::Poisoned),
+            STOPPED => {
+                let alarm = self.alarm.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                alarm.map(SequencerError::Stopped)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A handle to the sequencer; clones speak to the same thread.
@@ -120,7 +140,7 @@ impl<E: Send + 'static> Sequencer<E> {
         let origin = signers.first().map(|signer| signer.name().to_owned());
         let origin = origin.ok_or_else(|| broken("no key signs the ledger"))?;
         let (queue, drafts) = sync_channel(QUEUE_MAX);
-        let shared = Arc::new(Shared { state: AtomicU8::new(OPEN), newest: Mutex::new(None) });
+        let shared = Arc::new(Shared::default());
         let mut desk = Desk { shelf, signers, origin, shared: Arc::clone(&shared), last: None };
         if !is_tail_sound(&mut desk.shelf)? {
             return Err(broken("the newest entries and tiles contradict the head"));
@@ -137,10 +157,11 @@ impl<E: Send + 'static> Sequencer<E> {
 
     /// Queues a draft. Its place is taken at once or not at all.
     pub fn submit(&self, draft: Draft<E>) -> Pending {
-        match self.shared.state.load(Ordering::Acquire) {
-            OPEN => {}
-            POISONED => return Pending(Err(SequencerError::Poisoned)),
-            _ => return Pending(Err(SequencerError::Closed)),
+        if let Some(ended) = self.shared.ended() {
+            return Pending(Err(ended));
+        }
+        if self.shared.state.load(Ordering::Acquire) == CLOSING {
+            return Pending(Err(SequencerError::Closed));
         }
         let Draft { entry, response_salt, decided_at, effect } = draft;
         let prepared = Prepared::of(&entry, response_salt, decided_at, effect);
@@ -157,6 +178,21 @@ impl<E: Send + 'static> Sequencer<E> {
     /// Whether the store broke: the process should end.
     pub fn is_poisoned(&self) -> bool {
         self.shared.state.load(Ordering::Acquire) == POISONED
+    }
+
+    /// Stops appending for good: drafts that wait and drafts to come get no receipt, nor does the
+    /// batch that is being committed. The first alarm stands.
+    pub fn stop(&self, alarm: Alarm) {
+        self.shared.alarm.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(alarm);
+        let state = &self.shared.state;
+        let unbroken = |now| (now != POISONED).then_some(STOPPED);
+        // A store that broke stays broken: that is the worse of the two.
+        let _ = state.fetch_update(Ordering::AcqRel, Ordering::Acquire, unbroken);
+    }
+
+    /// The alarm that stopped the ledger, if one did.
+    pub fn alarm(&self) -> Option<Alarm> {
+        self.shared.alarm.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The newest checkpoint that this process signed.
@@ -207,8 +243,8 @@ impl<S: Shelf> Desk<S> {
         if batch.is_empty() {
             return;
         }
-        if self.shared.state.load(Ordering::Acquire) == POISONED {
-            return answer_all(batch.into_iter().map(|(_, w)| w), &SequencerError::Poisoned);
+        if let Some(ended) = self.shared.ended() {
+            return answer_all(batch.into_iter().map(|(_, waiter)| waiter), &ended);
         }
         // Releases before what narrows them: fewer drafts are stale.
         let mut batch = batch;
@@ -216,10 +252,15 @@ impl<S: Shelf> Desk<S> {
         let (prepared, waiters): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
         match catch_unwind(AssertUnwindSafe(|| self.shelf.append(prepared))) {
             Ok(Ok(appended)) => match self.receipts(&waiters, appended) {
-                Some(answers) => waiters.into_iter().zip(answers).for_each(|(waiter, answer)| {
-                    // Nobody may be waiting any more: the entry stands all the same.
-                    let _ = waiter.answer.send(answer);
-                }),
+                Some(answers) => match self.shared.ended() {
+                    // An alarm came while this batch was committed: its entries stand, and
+                    // nothing is released on them.
+                    Some(ended) => answer_all(waiters, &ended),
+                    None => waiters.into_iter().zip(answers).for_each(|(waiter, answer)| {
+                        // Nobody may be waiting any more: the entry stands all the same.
+                        let _ = waiter.answer.send(answer);
+                    }),
+                },
                 None => self.poison(waiters),
             },
             Ok(Err(ShelfError::Busy(_))) => answer_all(waiters, &SequencerError::Busy),

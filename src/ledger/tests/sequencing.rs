@@ -4,7 +4,7 @@ use super::*;
 use crate::ledger::memory::{Fault, Step};
 use crate::ledger::sequencer::{BATCH_MAX, QUEUE_MAX};
 use crate::ledger::verify::{self, Plan, verify_receipt};
-use crate::ledger::{Refused, SequencerError};
+use crate::ledger::{Alarm, Refused, SequencerError};
 use crate::merkle::proof::verify_inclusion;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
@@ -262,4 +262,25 @@ fn the_log_needs_keys_of_one_name() {
     let both = Sequencer::start(MemoryShelf::new(), vec![signer(), next]).unwrap();
     let receipt = both.submit(Draft::new(mixed(0))).wait().unwrap();
     assert_eq!(receipt.checkpoint().signatures().len(), 2);
+}
+
+#[test]
+fn an_alarm_stops_what_waits_what_comes_and_what_is_being_committed() {
+    let shelf = MemoryShelf::new();
+    let sequencer = start(&shelf);
+    let (gate, held) = hold(&sequencer);
+    let waits = sequencer.submit(Draft::new(withhold(1)));
+    let alarm = Alarm::RolledBack { have: 1, seen: 7, by: "w1".to_owned() };
+    sequencer.stop(alarm.clone());
+    sequencer.stop(Alarm::Forked { size: 1, by: "later".to_owned() });
+    let stopped = SequencerError::Stopped(alarm.clone());
+    assert_eq!(sequencer.submit(Draft::new(withhold(2))).wait().unwrap_err(), stopped);
+    gate.wait();
+    assert_eq!(held.wait().unwrap_err(), stopped);
+    assert_eq!(waits.wait().unwrap_err(), stopped);
+    assert_eq!(sequencer.alarm(), Some(alarm));
+    assert!(!sequencer.is_poisoned());
+    sequencer.close();
+    // What was being committed stands, what waited was never written.
+    assert_eq!(shelf.rows().size, 1);
 }

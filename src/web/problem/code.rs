@@ -147,6 +147,10 @@ codes! {
     /// Nothing can be recorded, so nothing leaves.
     LedgerUnavailable = 503 "ledger_unavailable" "nothing can be recorded now, so nothing leaves",
         "try again after the time in Retry-After", 2;
+    /// An alarm stopped the ledger.
+    LedgerStopped = 503 "ledger_stopped"
+        "the ledger contradicts what was seen of it before, so nothing leaves",
+        "waiting does not help: the operator has been alarmed and must settle it";
     /// The registry cannot be confirmed.
     TrustStale = 503 "trust_stale" "the registry of certificates cannot be confirmed now",
         "try again after the time in Retry-After", 2;

@@ -25,6 +25,7 @@ impl From<Error> for Problem {
                     if what.starts_with("ledger") { Code::LedgerUnavailable } else { Code::Busy };
                 Self::new(code).retry_after_s(retry_after_s)
             }
+            Error::Stopped(alarm) => Self::new(Code::LedgerStopped).detail(alarm.to_string()),
             Error::Broken(source) => Self::broken(&*source),
         }
     }
