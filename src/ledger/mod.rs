@@ -41,6 +41,9 @@ pub mod sequencer;
 /// Proofs and tiles from stored rows, for any index and size.
 pub mod prove;
 
+/// What others kept of this log, held against it.
+pub mod sighting;
+
 /// Re-hash everything and say what is wrong, where.
 pub mod verify;
 
