@@ -50,6 +50,9 @@ pub struct Fault {
     pub says: String,
 }
 
+/// What is missing when neither an anchor nor a witness has answered for too long.
+pub const UNWITNESSED: &str = "ledger without anchor and witness";
+
 /// How a story ends badly.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

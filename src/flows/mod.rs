@@ -8,6 +8,9 @@ mod cursor;
 
 mod error;
 
+/// Checkpoints are kept outside the database, and compared.
+pub mod anchor;
+
 /// Receipts: find an entry, prove it.
 pub mod audit;
 
@@ -22,6 +25,9 @@ pub mod keys;
 
 /// A partner applies, is approved, bound to a certificate, granted, suspended.
 pub mod onboard;
+
+/// Who outside vouches for the ledger, and since when nobody does.
+pub mod outside;
 
 /// A policy version is drafted and published.
 pub mod publish;
@@ -53,7 +59,8 @@ use crate::store::{Effect, ReadTx, Store, StoreError, partner_rows, policy_rows,
 use crate::vault::keyring::Keyring;
 
 pub use crate::ledger::Alarm;
-pub use error::{Error, Fault, Thing};
+pub use error::{Error, Fault, Thing, UNWITNESSED};
+pub use outside::Outside;
 pub use registry::Registry;
 
 /// How often a story reads and decides again when the ledger moved under it.
@@ -85,6 +92,7 @@ pub struct Gateway {
     keyring: Arc<ArcSwap<Keyring>>,
     notary: Arc<Notary>,
     registry: Arc<ArcSwap<Registry>>,
+    outside: Arc<Outside>,
     clock: Clock,
 }
 
@@ -111,6 +119,7 @@ impl Gateway {
             keyring: Arc::new(ArcSwap::from_pointee(keyring)),
             notary: Arc::new(notary),
             registry: Arc::new(ArcSwap::from_pointee(empty)),
+            outside: Arc::default(),
             clock,
         }
     }
@@ -118,6 +127,11 @@ impl Gateway {
     /// The present moment.
     pub fn now(&self) -> Moment {
         self.clock.now()
+    }
+
+    /// Who vouches for the ledger from outside.
+    pub fn outside(&self) -> &Outside {
+        &self.outside
     }
 
     /// The key ring as it is now.

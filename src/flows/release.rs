@@ -179,6 +179,9 @@ async fn record<F>(
 where
     F: Fn(&mut ReadTx, Moment) -> Result<Read, StoreError> + Clone + Send + Sync + 'static,
 {
+    if gateway.outside.is_silent_too_long(gateway.clock.now()) {
+        return Err(Error::Busy { what: super::error::UNWITNESSED, retry_after_s: 60 });
+    }
     for _ in 0..super::ATTEMPTS {
         let now = gateway.clock.now();
         let again = read.clone();

@@ -151,6 +151,10 @@ codes! {
     LedgerStopped = 503 "ledger_stopped"
         "the ledger contradicts what was seen of it before, so nothing leaves",
         "waiting does not help: the operator has been alarmed and must settle it";
+    /// Nobody outside vouches for the ledger.
+    LedgerUnwitnessed = 503 "ledger_unwitnessed"
+        "no anchor and no witness has seen the ledger for too long, so nothing leaves",
+        "try again after the time in Retry-After; the company sees which anchors fail", 60;
     /// The registry cannot be confirmed.
     TrustStale = 503 "trust_stale" "the registry of certificates cannot be confirmed now",
         "try again after the time in Retry-After", 2;

@@ -1,6 +1,6 @@
 //! How a story's bad end becomes a problem: one exhaustive match, and the only one.
 
-use crate::flows::{Error, Thing};
+use crate::flows::{Error, Thing, UNWITNESSED};
 
 use super::{Code, Problem};
 
@@ -21,8 +21,11 @@ impl From<Error> for Problem {
             }
             Error::Busy { what, retry_after_s } => {
                 tracing::warn!(what, "busy");
-                let code =
-                    if what.starts_with("ledger") { Code::LedgerUnavailable } else { Code::Busy };
+                let code = match what {
+                    UNWITNESSED => Code::LedgerUnwitnessed,
+                    _ if what.starts_with("ledger") => Code::LedgerUnavailable,
+                    _ => Code::Busy,
+                };
                 Self::new(code).retry_after_s(retry_after_s)
             }
             Error::Stopped(alarm) => Self::new(Code::LedgerStopped).detail(alarm.to_string()),
