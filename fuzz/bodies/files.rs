@@ -8,6 +8,7 @@ use fieldgate::config::Settings;
 use fieldgate::domain::field::Field;
 use fieldgate::domain::grant::Territory;
 use fieldgate::id::{GrantId, KeyId, PartnerId, RequestId, Thumbprint, TokenId};
+use fieldgate::jobs::anchor::newest_line;
 use fieldgate::merkle::key::Verifier;
 use fieldgate::store::Url;
 
@@ -19,6 +20,15 @@ pub fn settings(input: &[u8]) {
     let written = toml::to_string(&settings).unwrap();
     let again = Settings::parse("again.toml", &written).unwrap();
     assert_eq!(toml::to_string(&again).unwrap(), written);
+}
+
+/// What was cut off or spoilt does not hide the whole lines beside it.
+pub fn anchor_file(input: &[u8]) {
+    let found = newest_line(input);
+    let line = b"\n{\"size\":18446744073709551615,\"note\":\"the newest\"}\n";
+    let longer = [input, line].concat();
+    let newest = newest_line(&longer).unwrap();
+    assert!(newest == "the newest" || found.is_some());
 }
 
 pub fn policy_file(input: &[u8]) {

@@ -1,4 +1,10 @@
 //! What wakes by itself: loops that poll, publish and tidy.
 
+/// Keeps what contradicts the ledger as files.
+pub mod alarm_watch;
+
+/// Keeps checkpoints outside the database, and looks at what is kept there.
+pub mod anchor;
+
 /// Looks at the registry each second and hands on what it finds.
 pub mod registry_watch;
