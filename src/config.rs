@@ -18,6 +18,9 @@ pub struct Settings {
     pub doors: DoorSettings,
     /// The audit ledger.
     pub ledger: LedgerSettings,
+    /// Where checkpoints are kept besides the anchor file; a section each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub anchors: Vec<AnchorSettings>,
 }
 
 /// `[store]`
@@ -72,6 +75,51 @@ pub struct DoorSettings {
 pub struct LedgerSettings {
     /// Name of the log: a URL without scheme and without slash at its end. Never changes.
     pub origin: String,
+    /// The append-only file of checkpoints beside the settings; always kept.
+    #[serde(default = "anchor_file_default")]
+    pub anchor_file: PathBuf,
+    /// Folder that gets both notes when an anchor or witness contradicts the ledger. While an
+    /// alarm stands in it, no gateway starts.
+    #[serde(default = "evidence_dir_default")]
+    pub evidence_dir: PathBuf,
+    /// For how many seconds releases go on while no anchor and no witness answers; 0 for ever.
+    #[serde(default = "acceptable_anchor_failure_default")]
+    pub acceptable_anchor_failure_s: u32,
+}
+
+impl LedgerSettings {
+    /// The settings of a log of this name; all else as usual.
+    pub fn of(origin: String) -> Self {
+        Self {
+            origin,
+            anchor_file: anchor_file_default(),
+            evidence_dir: evidence_dir_default(),
+            acceptable_anchor_failure_s: acceptable_anchor_failure_default(),
+        }
+    }
+}
+
+/// A kind of place where checkpoints are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AnchorKind {
+    /// A folder with one file per checkpoint.
+    Folder,
+    /// A local git repository with one commit per checkpoint.
+    Git,
+}
+
+/// `[[anchors]]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnchorSettings {
+    /// What kind of place.
+    pub kind: AnchorKind,
+    /// Where: a folder.
+    pub place: String,
+    /// A checkpoint is added at most so often, in seconds.
+    #[serde(default = "anchor_every_default")]
+    pub every_s: u32,
 }
 
 impl Default for DoorSettings {
@@ -91,6 +139,23 @@ impl Default for DoorSettings {
 
 const fn readers_default() -> usize {
     4
+}
+
+fn anchor_file_default() -> PathBuf {
+    "anchors.jsonl".into()
+}
+
+fn evidence_dir_default() -> PathBuf {
+    "evidence".into()
+}
+
+/// 4 × 60 × 60 seconds: long enough for a night's repair, short enough to be noticed.
+const fn acceptable_anchor_failure_default() -> u32 {
+    14_400
+}
+
+const fn anchor_every_default() -> u32 {
+    300
 }
 
 /// Why the settings cannot be used.
@@ -167,6 +232,9 @@ impl Settings {
         if self.ledger.origin.is_empty() || self.ledger.origin.contains([' ', '+', '\n']) {
             return wrong("ledger.origin", "must be a name without spaces and plus signs");
         }
+        if self.anchors.iter().any(|anchor| anchor.every_s == 0) {
+            return wrong("anchors.every_s", "must be at least 1");
+        }
         Ok(())
     }
 
@@ -176,9 +244,16 @@ impl Settings {
             &mut self.keys.authority_file,
             &mut self.keys.server_certificate_file,
             &mut self.keys.server_key_file,
+            &mut self.ledger.anchor_file,
+            &mut self.ledger.evidence_dir,
         ] {
             if path.is_relative() {
                 *path = folder.join(&*path);
+            }
+        }
+        for anchor in &mut self.anchors {
+            if Path::new(&anchor.place).is_relative() {
+                anchor.place = folder.join(&anchor.place).display().to_string();
             }
         }
         if let Some(database) = self.store.url.strip_prefix("sqlite://")
@@ -213,6 +288,7 @@ mod tests {
         assert_eq!(settings.doors.partner.port(), 8443);
         assert_eq!(settings.store.url, "sqlite:///etc/fieldgate/fieldgate.db");
         assert_eq!(settings.keys.master_file, Path::new("/etc/fieldgate/master.key"));
+        assert_eq!(settings.ledger.anchor_file, Path::new("/etc/fieldgate/anchors.jsonl"));
     }
 
     #[test]

@@ -390,6 +390,8 @@ fn keys(settings: &Settings) -> Vec<String> {
     let sections = whole.as_object().unwrap();
     let of = |(section, inner): (&String, &serde_json::Value)| {
         let section = section.clone();
+        // A section that may stand several times is a list; the page's example shows one.
+        let inner = inner.as_array().map_or(inner, |list| &list[0]);
         let inner: Vec<_> = inner.as_object().unwrap().keys().cloned().collect();
         inner.into_iter().map(move |key| format!("{section}.{key}"))
     };

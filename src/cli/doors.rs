@@ -32,6 +32,7 @@ use crate::web::tls::settings::{ServerCertificate, TlsMin, partner_settings, pub
 use crate::web::tls::trust::Trust;
 use crate::web::tls::verifier::{LeafFacts, RegistryVerifier};
 
+use super::anchors;
 use super::follow::{Follow, token_keys};
 use super::installation::chain;
 
@@ -80,10 +81,11 @@ impl DoorFault {
     }
 }
 
-/// Doors that are open, and the job that watches the registry for them.
+/// Doors that are open, and the jobs that run while they are.
 pub struct Doors {
     handles: Vec<ServerHandle>,
-    watch: JoinHandle<()>,
+    jobs: Vec<JoinHandle<()>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Doors {
@@ -92,7 +94,19 @@ impl Doors {
         for handle in &self.handles {
             handle.stop(true).await;
         }
-        self.watch.abort();
+        for job in &self.jobs {
+            job.abort();
+        }
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Jobs that end when the doors close.
+    pub fn run_beside(&mut self, jobs: Vec<JoinHandle<()>>) {
+        self.jobs.extend(jobs);
     }
 }
 
@@ -121,12 +135,12 @@ pub async fn open(opening: Opening) -> Result<Doors, DoorFault> {
     for server in [public, partner, ops] {
         actix_web::rt::spawn(server);
     }
-    let Shared { trust, tokens, .. } = shared;
+    let Shared { trust, tokens, metrics, .. } = shared;
     let Opening { gateway, store, master, .. } = opening;
     let keys = (store, Arc::new(master));
     let follow = Follow::new(gateway.clone(), keys, (trust, tokens), roots);
     let watch = registry_watch::run(gateway, move |registry, at| follow.see(&registry, at));
-    Ok(Doors { handles, watch: actix_web::rt::spawn(watch) })
+    Ok(Doors { handles, jobs: vec![actix_web::rt::spawn(watch)], metrics })
 }
 
 /// What the doors have in common.
@@ -243,10 +257,12 @@ fn checks(gateway: &Gateway, shared: &Shared) -> Health {
         let fresh = trust.is_fresh(gateway.now());
         let stopped = gateway.alarm_raised().map(|alarm| alarm.to_string());
         let wrong = stopped.as_deref().unwrap_or("broken: restart after a check");
-        vec![
+        let mut checks = vec![
             check("ledger", gateway.is_ready(), "takes entries", wrong),
             check("registry", fresh, "read within 30 s", "not read for 30 s: is the database up?"),
-        ]
+        ];
+        checks.extend(anchors::checks(&gateway));
+        checks
     };
     Health { checks: Arc::new(look), metrics: Arc::clone(&shared.metrics) }
 }

@@ -14,6 +14,7 @@ use crate::vault::authority::Authority;
 use crate::vault::certificate::leaf_from_pem;
 use crate::vault::keyring::{KeyUse, Keyring};
 
+use super::anchors;
 use super::say::{Ending, Failure};
 
 /// What reads an installation and appends nothing: works on a damaged ledger too, which is
@@ -66,6 +67,7 @@ impl Installation {
         let reading = Reading::open(config)?;
         let notary = reading.notary()?;
         let Reading { settings, store, master, keyring } = reading;
+        anchors::demand_agreement(&settings, &store)?;
         let signer = signer(&settings, &keyring)?;
         let sequencer = Sequencer::start(store.shelf(), vec![signer]).map_err(|error| {
             Failure::broken(chain(&error)).hint("`fieldgate ledger verify` names what is wrong")

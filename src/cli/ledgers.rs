@@ -41,6 +41,12 @@ pub(super) enum LedgerCommand {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+    /// Compare every anchor with the ledger.
+    Anchors {
+        /// Put away an alarm whose cause is gone: every anchor agrees again.
+        #[arg(long)]
+        settle: bool,
+    },
     /// Write checkpoint, tiles and entries as files (c2sp.org/tlog-tiles).
     Export {
         /// Folder; what is there already and full is kept.
@@ -61,6 +67,9 @@ pub(super) fn run(command: &LedgerCommand, config: &Path, voice: Voice) -> Resul
             Ok(Ending::Done)
         }
         LedgerCommand::Prove { index, out } => prove(config, *index, out.as_deref(), voice),
+        LedgerCommand::Anchors { settle } => {
+            super::anchors::show(&Reading::open(config)?, *settle, voice)
+        }
         LedgerCommand::Export { dir } => export(config, dir, voice),
     }
 }

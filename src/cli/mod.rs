@@ -3,6 +3,8 @@
 //! Every command takes `--json` for machines; logs go to standard error. Exit codes are those of
 //! `say::Ending`.
 
+mod anchors;
+
 mod contacts;
 
 mod database;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::flows::Gateway;
 
+use super::anchors;
 use super::doors::{self, DoorFault, Doors, Opening};
 use super::installation::{Installation, read_file};
 use super::say::{Ending, Failure, Voice};
@@ -25,6 +26,7 @@ pub(super) fn run(config: &Path, voice: Voice) -> Result<Ending, Failure> {
             .hint("check the disk, then `fieldgate ledger verify`, then start again")),
         };
         doors.close().await;
+        anchors::finish(&open).await;
         open.sequencer.close();
         ending
     })
@@ -71,7 +73,10 @@ pub(super) async fn open_doors(open: &Installation) -> Result<Doors, Failure> {
         store: open.store.clone(),
         master: open.master.clone(),
     };
-    Ok(doors::open(opening).await?)
+    let mut doors = doors::open(opening).await?;
+    let jobs = anchors::start(open, doors.metrics());
+    doors.run_beside(jobs);
+    Ok(doors)
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -22,6 +22,8 @@ pub struct Metrics {
     answers: Family<Labels<2>, Counter>,
     refusals: Family<Labels<1>, Counter>,
     seconds: Family<Labels<1>, Histogram>,
+    anchors: Family<Labels<2>, Counter>,
+    anchored: Family<Labels<1>, Gauge>,
 }
 
 impl Default for Metrics {
@@ -47,12 +49,20 @@ impl Metrics {
             answers: Family::default(),
             refusals: Family::default(),
             seconds: Family::new_with_constructor(histogram),
+            anchors: Family::default(),
+            anchored: Family::default(),
         };
         metrics.register("tls_handshakes", "Handshakes by outcome", metrics.handshakes.clone());
         metrics.register("connections_open", "Open connections", metrics.connections.clone());
         metrics.register("answers", "Answers by status class", metrics.answers.clone());
         metrics.register("refusals", "Refused requests by code", metrics.refusals.clone());
         metrics.register("answer_seconds", "Time to an answer's head", metrics.seconds.clone());
+        metrics.register("anchor_rounds", "Looks at anchors by outcome", metrics.anchors.clone());
+        metrics.register(
+            "anchor_success_seconds",
+            "When an anchor of this kind last agreed, seconds since 1970",
+            metrics.anchored.clone(),
+        );
         metrics
     }
 
@@ -87,6 +97,14 @@ impl Metrics {
     /// Counts a problem by its code.
     pub fn refusal(&self, code: &'static str) {
         self.refusals.get_or_create(&[("code", code)]).inc();
+    }
+
+    /// Counts a look at an anchor. `agreed_at`: seconds since 1970, where it fits the ledger.
+    pub fn anchor(&self, kind: &'static str, outcome: &'static str, agreed_at: Option<i64>) {
+        self.anchors.get_or_create(&[("kind", kind), ("outcome", outcome)]).inc();
+        if let Some(at) = agreed_at {
+            self.anchored.get_or_create(&[("kind", kind)]).set(at);
+        }
     }
 
     /// Everything as `OpenMetrics` text.

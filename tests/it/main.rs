@@ -21,6 +21,8 @@
     reason = "tests fail loudly"
 )]
 
+mod anchors;
+
 mod fuzz_seeds;
 
 mod harness;

@@ -15,7 +15,7 @@ use crate::store::StoreError;
 
 use super::installation::{Installation, chain};
 use super::say::{Ending, Failure, Voice};
-use super::serve;
+use super::{anchors, serve};
 
 use stage::Folder;
 use tour::Tour;
@@ -90,6 +90,7 @@ pub(super) fn run(arguments: &DemoArguments, voice: Voice) -> Result<Ending, Fai
             serve::until_told_to_stop().await?;
         }
         doors.close().await;
+        anchors::finish(&open).await;
         open.sequencer.close();
         Ok(Ending::Done)
     })

@@ -194,7 +194,8 @@ pub(super) fn settings(folder: &Folder) -> Result<Settings, Failure> {
             demo: true,
             ..usual
         },
-        ledger: LedgerSettings { origin: "demo.example.com/fieldgate".to_owned() },
+        ledger: LedgerSettings::of("demo.example.com/fieldgate".to_owned()),
+        anchors: Vec::new(),
     };
     let text = toml::to_string_pretty(&settings).map_err(Failure::broken)?;
     write_private(&folder.config(), text.as_bytes())?;

@@ -1,6 +1,6 @@
 //! What happens when something dies: the process, the database, the disk, a partner's right.
 
-mod load;
+pub mod load;
 
 mod disk;
 

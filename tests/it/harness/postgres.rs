@@ -127,6 +127,15 @@ impl Server {
         assert!(started.is_ok_and(|status| status.success()), "pg_ctl start failed; see {log}");
     }
 
+    /// A copy of a database that nobody uses now; its address.
+    pub fn copy_of(&self, url: &str) -> String {
+        let name = url.rsplit('/').next().unwrap();
+        self.sql(&format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        ));
+        self.create(name)
+    }
+
     fn create(&self, template: &str) -> String {
         let name = format!("t{}", DATABASES.fetch_add(1, Ordering::Relaxed));
         self.sql(&format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log"));

@@ -34,6 +34,8 @@ pub struct Installed {
     pub authority: String,
     /// Port of the partner door.
     pub port: u16,
+    /// Port of the ops door.
+    pub ops: u16,
     home: TempDir,
 }
 
@@ -64,8 +66,8 @@ impl Installed {
         let seed = world.gateway.keyring().bytes(KeyUse::Checkpoint).unwrap();
         let signer = Signer::from_seed(ORIGIN, KeyType::Log, seed.expose()).unwrap();
         let log = signer.verifier().clone();
-        let port = free_port();
-        let installed = Self { url, log, authority, port, home };
+        let (port, ops) = (free_port(), free_port());
+        let installed = Self { url, log, authority, port, ops, home };
         installed.write(&world);
         world.sequencer.close();
         (installed, filled)
@@ -75,7 +77,7 @@ impl Installed {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let server = world.authority.issue_server(&names, Clock::System.now(), 30).unwrap();
         let master: String = world.master.expose().iter().map(|b| format!("{b:02x}")).collect();
-        let (partner, public, ops) = (self.port, free_port(), free_port());
+        let (partner, public, ops) = (self.port, free_port(), self.ops);
         let settings = format!(
             "[store]\nurl = \"{}\"\n[keys]\nmaster_file = \"master.key\"\n\
              authority_file = \"ca.pem\"\nserver_certificate_file = \"server.pem\"\n\
@@ -97,6 +99,64 @@ impl Installed {
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
             std::fs::set_permissions(&path, mode).unwrap();
         }
+    }
+
+    /// Adds to the settings file.
+    pub fn add_settings(&self, text: &str) {
+        self.edit_settings(|settings| format!("{settings}{text}"));
+    }
+
+    fn edit_settings(&self, edit: impl FnOnce(String) -> String) {
+        let path = self.home().join("fieldgate.toml");
+        let settings = edit(std::fs::read_to_string(&path).unwrap());
+        std::fs::write(&path, settings).unwrap();
+    }
+
+    /// Copies the database as it is now; no process may have it open. The copy's address.
+    pub fn copy_database(&self) -> String {
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        let Some(path) = self.url.strip_prefix("sqlite://") else {
+            return postgres::server().unwrap().copy_of(&self.url);
+        };
+        let copy = format!("{path}.copy{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        for ending in ["", "-wal"] {
+            let from = format!("{path}{ending}");
+            if Path::new(&from).exists() {
+                std::fs::copy(from, format!("{copy}{ending}")).unwrap();
+            }
+        }
+        format!("sqlite://{copy}")
+    }
+
+    /// From now on the settings name this database.
+    pub fn stand_on(&mut self, url: String) {
+        self.edit_settings(|settings| settings.replace(&self.url, &url));
+        self.url = url;
+    }
+
+    /// A second installation with the same keys on another database, at other ports.
+    pub fn twin(&self, url: String) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        for name in ["fieldgate.toml", "master.key", "ca.pem", "server.pem", "server.key"] {
+            std::fs::copy(self.home().join(name), home.path().join(name)).unwrap();
+        }
+        let (log, authority) = (self.log.clone(), self.authority.clone());
+        let (port, ops) = (free_port(), free_port());
+        let mut twin = Self { url: self.url.clone(), log, authority, port, ops, home };
+        twin.edit_settings(|settings| {
+            let settings = settings.replace(&format!(":{}", self.port), &format!(":{port}"));
+            let settings = settings.replace(&format!(":{}", self.ops), &format!(":{ops}"));
+            let public = |line: &str| {
+                if line.starts_with("public = ") {
+                    format!("public = \"127.0.0.1:{}\"\n", free_port())
+                } else {
+                    format!("{line}\n")
+                }
+            };
+            settings.lines().map(public).collect()
+        });
+        twin.stand_on(url);
+        twin
     }
 
     /// The folder of the installation.
@@ -150,6 +210,14 @@ impl Installed {
         Client::new(&base, &asker.partner.to_string(), Some(identity), authority).unwrap()
     }
 
+    /// What `/readyz` answers: status and body.
+    pub async fn ready(&self) -> (u16, String) {
+        install_provider();
+        let url = format!("http://127.0.0.1:{}/readyz", self.ops);
+        let answer = reqwest::get(url).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
     /// Reads the database as a second process would.
     pub fn look<T: Send + 'static>(
         &self,
@@ -172,6 +240,13 @@ impl Gate {
     pub fn kill(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
+    }
+
+    /// Asks the process to end, and waits until it has.
+    pub async fn stop(mut self) -> Option<i32> {
+        let id = self.0.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.ended().await
     }
 
     /// Waits for a process that is expected to end by itself; its exit code.

@@ -1,0 +1,219 @@
+//! Anchors as the settings name them: agreement at the start, a job for each, `ledger anchors`.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::config::{AnchorKind, AnchorSettings, Settings};
+use crate::flows::outside::{AMBER_S, Outsider, Reach};
+use crate::flows::{Alarm, Gateway};
+use crate::jobs::alarm_watch;
+use crate::jobs::anchor::{
+    self, Anchor, AnchorFile, AnchorFolder, AnchorRepository, Place, PlaceFault, Round,
+};
+use crate::ledger::sighting::{Sighting, SightingError, hold_against};
+use crate::store::{Store, StoreError};
+use crate::web::health::{Check, Condition};
+use crate::web::metrics::Metrics;
+
+use super::installation::{Installation, Reading, chain, wait};
+use super::say::{Ending, Failure, Say, Voice};
+
+/// The anchor file is looked at, and added to, as often as this.
+const FILE_EVERY: Duration = Duration::from_secs(60);
+
+/// What to do when the ledger is not what others saw of it.
+const WAYS_OUT: &str = "two ways lead out: bring back the database that holds those entries, then \
+`fieldgate ledger anchors --settle`; or found a new log under a new origin and tell everybody who \
+holds receipts. docs/guides/alarms.md says how";
+
+/// Every place of the settings, the anchor file first. Names are those of alarms and problems,
+/// which partners read too: they tell no path.
+pub(super) fn places(settings: &Settings) -> Vec<Anchor> {
+    let file = Anchor {
+        name: "anchor file".to_owned(),
+        kind: "file",
+        reach: Reach::Near,
+        place: Place::File(Arc::new(AnchorFile::new(&settings.ledger.anchor_file))),
+        every: FILE_EVERY,
+    };
+    let mut found = vec![file];
+    for (number, one) in (1..).zip(&settings.anchors) {
+        found.push(place(number, one));
+    }
+    found
+}
+
+fn place(number: u32, one: &AnchorSettings) -> Anchor {
+    let (kind, place) = match one.kind {
+        AnchorKind::Folder => ("folder", Place::Folder(Arc::new(AnchorFolder::new(&one.place)))),
+        AnchorKind::Git => ("git", Place::Git(Arc::new(AnchorRepository::new(&one.place)))),
+    };
+    let every = Duration::from_secs(u64::from(one.every_s));
+    Anchor { name: format!("anchor {number} ({kind})"), kind, reach: Reach::Far, place, every }
+}
+
+/// How one place and the ledger stand to each other.
+enum Stand {
+    Empty,
+    Agrees(u64),
+    Contradicts(Alarm, String),
+    Fails(String),
+}
+
+/// Reads a place, then the ledger.
+fn stand(store: &Store, origin: &str, anchor: &Anchor) -> Result<Stand, Failure> {
+    let note = match wait(anchor.place.newest())? {
+        Ok(Some(note)) => note,
+        Ok(None) => return Ok(Stand::Empty),
+        Err(fault) => return Ok(Stand::Fails(fault.to_string())),
+    };
+    let (origin, kept, by) = (origin.to_owned(), note.clone(), anchor.name.clone());
+    let seen =
+        store.read_blocking(move |tx| Ok::<_, StoreError>(hold_against(tx, &origin, &kept, &by)));
+    Ok(match seen.map_err(|error| Failure::broken(chain(&error)))? {
+        Ok(Sighting::Agrees(size)) => Stand::Agrees(size),
+        Ok(Sighting::Contradicts(alarm)) => Stand::Contradicts(alarm, note),
+        Err(SightingError::Prove(error)) => return Err(Failure::broken(chain(&error))),
+        Err(fault) => Stand::Fails(fault.to_string()),
+    })
+}
+
+/// Refuses to open a ledger for writing that an anchor of this machine contradicts, or while an
+/// alarm stands. What is out of reach now is looked at again by its job.
+pub(super) fn demand_agreement(settings: &Settings, store: &Store) -> Result<(), Failure> {
+    let folder = &settings.ledger.evidence_dir;
+    let standing = alarm_watch::standing(folder).map_err(|error| {
+        Failure::new(Ending::Settings, format!("cannot read {}: {error}", folder.display()))
+    })?;
+    if let Some(says) = standing {
+        let says = format!("an alarm stands since {says} ({})", folder.display());
+        return Err(Failure::new(Ending::Conflict, says).hint(WAYS_OUT));
+    }
+    for anchor in places(settings) {
+        match stand(store, &settings.ledger.origin, &anchor)? {
+            Stand::Empty | Stand::Agrees(_) => {}
+            Stand::Contradicts(alarm, note) => {
+                let at = Clock::System.now().rfc3339();
+                let kept = alarm_watch::keep(folder, &at, &alarm, (None, Some(&note)));
+                kept.map_err(|error| {
+                    Failure::broken(format!("{alarm}; {}: {error}", folder.display()))
+                })?;
+                return Err(Failure::new(Ending::Conflict, alarm).hint(WAYS_OUT));
+            }
+            Stand::Fails(says) => tracing::warn!(anchor = anchor.name, says, "an anchor failed"),
+        }
+    }
+    Ok(())
+}
+
+/// Starts a job for each place, and the one that keeps evidence. Runs on a runtime.
+pub(super) fn start(open: &Installation, metrics: &Arc<Metrics>) -> Vec<JoinHandle<()>> {
+    let limit = open.settings.ledger.acceptable_anchor_failure_s;
+    open.gateway.outside().accept_silence_of(limit);
+    let folder = open.settings.ledger.evidence_dir.clone();
+    let mut jobs = vec![tokio::spawn(alarm_watch::run(open.gateway.clone(), folder))];
+    for anchor in places(&open.settings) {
+        let (metrics, gateway) = (Arc::clone(metrics), open.gateway.clone());
+        let seen = move |kind, round: Round| {
+            let agrees = matches!(round, Round::Looked | Round::Added);
+            metrics.anchor(kind, round.code(), agrees.then(|| gateway.now().seconds()));
+        };
+        jobs.push(tokio::spawn(anchor::run(open.gateway.clone(), anchor, seen)));
+    }
+    jobs
+}
+
+/// A last checkpoint for the anchor file before the process ends: what is restored tomorrow is
+/// compared with it.
+pub(super) async fn finish(open: &Installation) {
+    for anchor in places(&open.settings) {
+        if anchor.reach == Reach::Near && open.gateway.alarm_raised().is_none() {
+            open.gateway.outside().expect(&anchor.name, anchor.reach, open.gateway.now());
+            anchor::round(&open.gateway, &anchor, true).await;
+        }
+    }
+}
+
+/// What readiness says of everybody who vouches from outside.
+pub(super) fn checks(gateway: &Gateway) -> Vec<Check> {
+    let now = gateway.now();
+    let too_long = gateway.outside().is_silent_too_long(now);
+    let check = |one: Outsider| {
+        let silent = one.silent_s(now);
+        let late = silent > i64::from(AMBER_S);
+        let condition = match late {
+            true if too_long => Condition::Red,
+            true => Condition::Amber,
+            false => Condition::Green,
+        };
+        let says = match one.trouble {
+            Some(why) => format!("{}: silent for {silent} s: {why}", one.name),
+            None => format!("{}: answered {silent} s ago", one.name),
+        };
+        Check { part: "outside", condition, says }
+    };
+    gateway.outside().list().into_iter().map(check).collect()
+}
+
+#[derive(Debug, Serialize)]
+struct Standing {
+    anchor: String,
+    agrees: bool,
+    says: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Standings {
+    alarm: Option<String>,
+    anchors: Vec<Standing>,
+}
+
+impl Say for Standings {
+    fn say(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        for Standing { anchor, agrees, says } in &self.anchors {
+            let word = if *agrees { "ok" } else { "WRONG" };
+            writeln!(out, "  {word:<6} {anchor}: {says}")?;
+        }
+        match &self.alarm {
+            Some(alarm) => writeln!(out, "an alarm stands since {alarm}"),
+            None => writeln!(out, "no alarm stands"),
+        }
+    }
+}
+
+/// `fieldgate ledger anchors`: compares every place with the ledger; with `settle` it puts away
+/// an alarm whose cause is gone.
+pub(super) fn show(open: &Reading, settle: bool, voice: Voice) -> Result<Ending, Failure> {
+    let (mut anchors, mut sound) = (Vec::new(), true);
+    for anchor in places(&open.settings) {
+        let (agrees, says) = match stand(&open.store, &open.settings.ledger.origin, &anchor)? {
+            Stand::Empty => (true, "holds nothing yet".to_owned()),
+            Stand::Agrees(size) => (true, format!("agrees at {size} entries")),
+            Stand::Contradicts(alarm, _) => (false, alarm.to_string()),
+            Stand::Fails(says) => (false, says),
+        };
+        sound &= agrees;
+        anchors.push(Standing { anchor: anchor.name, agrees, says });
+    }
+    let folder = &open.settings.ledger.evidence_dir;
+    let broken = |error: io::Error| Failure::broken(format!("{}: {error}", folder.display()));
+    let mut alarm = alarm_watch::standing(folder).map_err(broken)?;
+    if settle && sound && alarm.is_some() {
+        alarm_watch::settle(folder, &Clock::System.now().rfc3339()).map_err(broken)?;
+        alarm = None;
+    }
+    let ending = if sound && alarm.is_none() { Ending::Done } else { Ending::Wrong };
+    voice.tell(&Standings { alarm, anchors });
+    Ok(ending)
+}
+
+impl From<PlaceFault> for Failure {
+    fn from(fault: PlaceFault) -> Self {
+        Self::broken(fault)
+    }
+}

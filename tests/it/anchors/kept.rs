@@ -1,0 +1,113 @@
+//! Rounds of every kind of place on a real ledger, and what nobody's answer does to releases.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fieldgate::clock::SECOND;
+use fieldgate::flows::outside::Reach;
+use fieldgate::flows::{Error, UNWITNESSED};
+use fieldgate::jobs::anchor::{
+    Anchor, AnchorFile, AnchorFolder, AnchorRepository, Place, Round, round,
+};
+use fieldgate::merkle::checkpoint::Checkpoint;
+use fieldgate::merkle::note::Note;
+
+use crate::harness::world::signer;
+use crate::harness::{Database, World, databases, wait};
+
+fn anchor(kind: &'static str, place: Place) -> Anchor {
+    let every = Duration::from_secs(1);
+    Anchor { name: format!("anchor ({kind})"), kind, reach: Reach::Far, place, every }
+}
+
+/// The size of a note that the log signed.
+fn size_of(note: &str) -> u64 {
+    let note = Note::parse(note.as_bytes()).unwrap();
+    note.verify(&[signer().verifier().clone()]).unwrap();
+    Checkpoint::parse(note.text()).unwrap().size
+}
+
+#[test]
+fn every_place_gets_the_newest_checkpoint_once() {
+    for database in databases() {
+        wait(async {
+            let world = World::new(database).await;
+            let git = world.folder().join("evidence");
+            let made = std::process::Command::new("git").args(["init", "-q"]).arg(&git).status();
+            assert!(made.unwrap().success());
+            let shared = tempfile::tempdir().unwrap();
+            for anchor in [
+                anchor("file", Place::File(Arc::new(AnchorFile::new(shared.path().join("file"))))),
+                anchor("folder", Place::Folder(Arc::new(AnchorFolder::new(shared.path())))),
+                anchor("git", Place::Git(Arc::new(AnchorRepository::new(git)))),
+            ] {
+                let gateway = &world.gateway;
+                assert_eq!(round(gateway, &anchor, true).await, Round::Added, "{}", anchor.kind);
+                assert_eq!(round(gateway, &anchor, true).await, Round::Looked, "{}", anchor.kind);
+                let before = size_of(&anchor.place.newest().await.unwrap().unwrap());
+                world.people(1).await;
+                assert_eq!(round(gateway, &anchor, false).await, Round::Looked, "not due");
+                assert_eq!(round(gateway, &anchor, true).await, Round::Added, "{}", anchor.kind);
+                let after = size_of(&anchor.place.newest().await.unwrap().unwrap());
+                assert_eq!((after, after > before), (world.verify().head.size, true));
+            }
+            assert!(world.gateway.is_ready());
+        });
+    }
+}
+
+#[test]
+fn a_place_out_of_reach_is_counted_and_stops_nothing_at_once() {
+    wait(async {
+        let world = World::new(Database::Sqlite).await;
+        let asker = world.reseller("resale").await;
+        world.people(1).await;
+        let nowhere = AnchorFolder::new(world.folder().join("not-mounted"));
+        let anchor = anchor("folder", Place::Folder(Arc::new(nowhere)));
+        world.gateway.outside().expect(&anchor.name, Reach::Far, world.gateway.now());
+        world.gateway.outside().accept_silence_of(14_400);
+        for _ in 0..3 {
+            assert_eq!(round(&world.gateway, &anchor, true).await, Round::Failed);
+        }
+        let [seen] = world.gateway.outside().list().try_into().unwrap();
+        assert_eq!(seen.failures, 3);
+        assert!(seen.trouble.unwrap().contains("not-mounted"));
+        assert_eq!(world.pull(asker, 1).await.unwrap().leads.len(), 1);
+    });
+}
+
+#[test]
+fn without_anybody_outside_for_too_long_nothing_is_released_and_the_rest_goes_on() {
+    wait(async {
+        let world = World::new(Database::Sqlite).await;
+        let asker = world.reseller("resale").await;
+        world.people(1).await;
+        let (outside, now) = (world.gateway.outside(), world.gateway.now());
+        outside.accept_silence_of(14_400);
+        outside.expect("s3", Reach::Far, now.plus(-14_402 * SECOND));
+        let size = world.verify().head.size;
+        match world.pull(asker, 1).await {
+            Err(Error::Busy { what: UNWITNESSED, .. }) => {}
+            other => panic!("{:?}", other.map(|released| released.leads.len())),
+        }
+        assert_eq!(world.verify().head.size, size, "nothing was decided");
+        world.people(1).await;
+        outside.vouched("s3", now);
+        assert!(world.pull(asker, 1).await.is_ok());
+    });
+}
+
+#[test]
+fn a_note_of_another_log_is_a_failure_of_the_place_and_not_an_alarm() {
+    wait(async {
+        let (world, folder) = (World::new(Database::Sqlite).await, tempfile::tempdir().unwrap());
+        let other = include_str!("../../vectors/log600/checkpoint");
+        for text in [other, "not a note"] {
+            std::fs::write(folder.path().join("00000000000000000600.note"), text).unwrap();
+            let place = Place::Folder(Arc::new(AnchorFolder::new(folder.path())));
+            let anchor = anchor("folder", place);
+            assert_eq!(round(&world.gateway, &anchor, true).await, Round::Failed);
+            assert!(world.gateway.is_ready());
+        }
+    });
+}
