@@ -1,6 +1,6 @@
 //! Clients that pull and hand in without pause, and remember every answer they received.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -53,6 +53,8 @@ pub struct Received {
     pub receipts: Mutex<Vec<String>>,
     /// Answers 503.
     pub busy: Mutex<u64>,
+    /// Pullers whose newest answer was a refusal.
+    turned_away: Mutex<HashSet<tokio::task::Id>>,
 }
 
 /// Set once the gateway may be gone: only then may a connection break.
@@ -84,6 +86,13 @@ impl Received {
         let count = || self.pages.lock().unwrap().len();
         let wanted = count() + more;
         until("more pages come", async || (count() >= wanted).then_some(())).await;
+    }
+
+    /// Waits until the newest answer of so many pullers is a refusal: whatever was on its way to
+    /// them when the fault struck has arrived.
+    pub async fn until_turned_away(&self, pullers: usize) {
+        let all = || self.turned_away.lock().unwrap().len() >= pullers;
+        until("every puller is refused", async || all().then_some(())).await;
     }
 
     /// Asserts that every answer's entry stands in the ledger, byte for byte.
@@ -125,7 +134,7 @@ pub fn proof_of(answer: &Pulled) -> (u64, Vec<u8>) {
 
 /// Pulls pages until the gateway dies; every 16th answer's receipt is fetched too.
 pub async fn pull(mut client: Client, received: Arc<Received>, dying: Arc<Dying>) {
-    let mut last = None;
+    let (mut last, me) = (None, tokio::task::id());
     for turn in 0_u32.. {
         let outcome = match last.filter(|_| turn % 16 == 1) {
             Some(index) => client.get("offers", &format!("/v1/receipts/{index}")).await,
@@ -134,6 +143,7 @@ pub async fn pull(mut client: Client, received: Arc<Received>, dying: Arc<Dying>
         match outcome {
             Ok(answer) if answer.status == 200 && answer.headers.contains_key("ledger-index") => {
                 last = Some(proof_of(&answer).0);
+                received.turned_away.lock().unwrap().remove(&me);
                 received.keep(&answer);
             }
             Ok(answer) if answer.status == 200 => {
@@ -142,6 +152,7 @@ pub async fn pull(mut client: Client, received: Arc<Received>, dying: Arc<Dying>
             Ok(answer) => {
                 assert_refusal(&answer);
                 *received.busy.lock().unwrap() += 1;
+                received.turned_away.lock().unwrap().insert(me);
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             Err(error) => {

@@ -37,6 +37,7 @@ impl Scene {
     /// Waits for the first refusal and looks at some more: while it lasts nothing is released.
     async fn refused(&self, client: &mut fieldgate::cli::Client) {
         until("a page is refused", async || try_page(client).await.is_none().then_some(())).await;
+        self.received.until_turned_away(PULLERS).await;
         let pages = self.received.pages.lock().unwrap().len();
         for _ in 0..20 {
             assert_refusal(&client.get("offers", PAGE).await.unwrap());
