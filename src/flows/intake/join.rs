@@ -92,12 +92,11 @@ fn plan_person(
     let policy = submissions().map(|submission| submission.policy).max();
     let at = submissions().map(|submission| submission.at).max();
     let (Some(policy), Some(at)) = (policy, at) else { return Ok(()) };
-    let mut newest: BTreeMap<Field, &Personal> = BTreeMap::new();
-    for (field, value) in visits.iter().flat_map(|one| &one.values) {
-        newest.insert(*field, value);
-    }
+    let newest = newest_of(batch, visits, contact);
     let held: FieldSet = newest.keys().copied().collect();
-    let named = visits.iter().rev().map(|one| one.country).find(|one| *one != Country::UNKNOWN);
+    let country_of =
+        |one: &&Checked| held.contains(Field::Country) && one.country != Country::UNKNOWN;
+    let named = visits.iter().rev().find(country_of).map(|one| one.country);
     let choices = choices_of(index, contact, submissions(), known);
     let (reference, version, sealer) = match contact {
         Some(contact) => {
@@ -143,6 +142,26 @@ fn plan_person(
         }
     });
     Ok(())
+}
+
+/// The newest value of each field. An occasion that is older than what is known of the person adds
+/// what is missing and replaces nothing: an old list must not undo what she said since.
+fn newest_of<'a>(
+    batch: &[Submission],
+    visits: &'a [Checked],
+    contact: Option<&ContactRecord>,
+) -> BTreeMap<Field, &'a Personal> {
+    let mut newest = BTreeMap::new();
+    for visit in visits {
+        let at = batch.get(visit.submission).map(|submission| submission.at);
+        let standing = contact.map(|contact| &contact.standing);
+        let older = standing.filter(|standing| at.is_some_and(|at| at < standing.updated_at));
+        let kept = older.map_or(FieldSet::NONE, |standing| standing.held);
+        for (field, value) in visit.values.iter().filter(|(field, _)| !kept.contains(*field)) {
+            newest.insert(*field, value);
+        }
+    }
+    newest
 }
 
 fn seal_all(

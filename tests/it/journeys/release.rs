@@ -1,5 +1,6 @@
 //! A partner gets what was granted, and nothing else; every answer stands in the ledger first.
 
+use fieldgate::clock::DAY;
 use fieldgate::domain::consent::ChoiceOrigin;
 use fieldgate::domain::contact::CollectionPoint;
 use fieldgate::domain::disclosure::{Reason, Request};
@@ -15,7 +16,7 @@ use fieldgate::ledger::verify::verify_receipt;
 use fieldgate::merkle::policy::Policy as TlogPolicy;
 use fieldgate::secret::Personal;
 
-use crate::harness::world::{actor, address, offers, signer};
+use crate::harness::world::{actor, address, offers, signer, value};
 use crate::harness::{World, databases, wait};
 
 #[test]
@@ -217,6 +218,42 @@ fn a_person_who_named_no_country_is_released_everywhere_and_in_no_named_territor
             assert!(world.pull(other, 10).await.unwrap().leads.is_empty());
             let who = Personal::new(address(1));
             assert!(report::who(&world.gateway, &actor("officer"), &who).await.is_ok());
+        });
+    }
+}
+
+#[test]
+fn an_older_occasion_adds_what_is_missing_and_replaces_nothing() {
+    for database in databases() {
+        wait(async {
+            let world = World::new(database).await;
+            let acme = world.reseller("acme").await;
+            let mut newer = world.person(1);
+            newer.fields.retain(|(field, _)| *field != Field::Region);
+            world.take(vec![newer]).await.unwrap();
+            let mut older = world.person(1);
+            older.at = older.at.plus(-3 * DAY);
+            older.fields = [
+                (Field::Email, address(1)),
+                (Field::Company, "former employer".to_owned()),
+                (Field::Country, "AT".to_owned()),
+                (Field::Region, "Tirol".to_owned()),
+            ]
+            .map(|(field, value)| (field, Personal::new(value)))
+            .into();
+            assert_eq!(world.take(vec![older]).await.unwrap().outcomes, [Outcome::Merged]);
+            let page = world.pull(acme, 10).await.unwrap();
+            let value_of = |wanted: Field| {
+                let mut fields = page.leads[0].fields.iter();
+                fields.find(|(field, _)| *field == wanted).unwrap().1.expose().to_owned()
+            };
+            assert_eq!(value_of(Field::Company), value(Field::Company, 1), "{database:?}");
+            assert_eq!(value_of(Field::Country), "DE");
+            assert_eq!(value_of(Field::Region), "Tirol");
+            let (other, _) = world.partner("other", PartnerKind::Reseller).await;
+            let all = Purpose::Offers.row().fields_max;
+            world.grant_in(other.partner, Purpose::Offers, all, "AT").await;
+            assert!(world.pull(other, 10).await.unwrap().leads.is_empty(), "she moved back");
         });
     }
 }
