@@ -1,6 +1,7 @@
 //! One type per identifier, so that two kinds of id can never be mixed up.
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 
 use base64::Engine as _;
@@ -16,6 +17,23 @@ pub struct BadId(pub &'static str);
 /// SHA-256 of bytes: of a wording, of a request body, of a certificate.
 pub fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
+}
+
+/// SHA-256 of everything a reader gives, in pieces: of a file that need not fit into memory.
+///
+/// # Errors
+/// Those of the reader.
+pub fn digest_of(mut reader: impl io::Read) -> io::Result<[u8; 32]> {
+    let mut hash = Sha256::new();
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        match reader.read(&mut piece) {
+            Ok(0) => return Ok(hash.finalize().into()),
+            Ok(read) => hash.update(piece.get(..read).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 macro_rules! uuid_ids {

@@ -60,7 +60,8 @@ catalogue! {
         row("Family name", FieldKind::Text, 100, &["Last Name", "lastname", "LastName"]);
     /// The organisation the person works for.
     Company = 3, "company" =>
-        row("Company", FieldKind::Text, 200, &["Company Name", "company", "Company", "Account Name"]);
+        row("Company", FieldKind::Text, 200,
+            &["Company Name", "company", "Company", "Account Name", "Company / Account"]);
     /// Role in that organisation.
     JobTitle = 4, "job_title" => row("Job title", FieldKind::Text, 128, &["Job Title", "jobtitle", "Title"]);
     /// Telephone number.
@@ -70,17 +71,22 @@ catalogue! {
         row("Language", FieldKind::Language, 35, &["Preferred language", "hs_language", "Language__c"]);
     /// Country; also the territory a grant is checked against.
     Country = 7, "country" =>
-        row("Country", FieldKind::Country, 2, &["Country/Region", "country", "Country", "CountryCode"]);
+        row("Country", FieldKind::Country, 2,
+            &["Country/Region", "country", "Country", "CountryCode", "MailingCountry", "Mailing Country"]);
     /// State, province or canton.
-    Region = 8, "region" => row("Region", FieldKind::Text, 100, &["State/Region", "state", "State"]);
+    Region = 8, "region" =>
+        row("Region", FieldKind::Text, 100,
+            &["State/Region", "state", "State", "State/Province", "MailingState", "Mailing State/Province"]);
     /// Town.
-    City = 9, "city" => row("City", FieldKind::Text, 100, &["City", "city"]);
+    City = 9, "city" => row("City", FieldKind::Text, 100, &["City", "city", "MailingCity", "Mailing City"]);
     /// Postal code.
     PostalCode = 10, "postal_code" =>
-        row("Postal code", FieldKind::Text, 16, &["Postal Code", "zip", "PostalCode"]);
+        row("Postal code", FieldKind::Text, 16,
+            &["Postal Code", "zip", "PostalCode", "Zip/Postal Code", "MailingPostalCode", "Mailing Zip/Postal Code"]);
     /// Street and number.
     StreetAddress = 11, "street_address" =>
-        row("Street address", FieldKind::Text, 200, &["Street Address", "address", "Street"]);
+        row("Street address", FieldKind::Text, 200,
+            &["Street Address", "address", "Street", "MailingStreet", "Mailing Street"]);
     /// The product the person tries, owns or asks about.
     Product = 12, "product" => row("Product", FieldKind::Text, 100, &["Product", "Product__c"]);
     /// Its edition.
