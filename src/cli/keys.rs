@@ -45,6 +45,9 @@ pub(super) enum KeyCommand {
         /// contact, ticket or token.
         #[arg(long = "use")]
         usage: String,
+        /// Check and tell, change nothing.
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 
@@ -79,7 +82,7 @@ pub(super) fn run(command: &KeyCommand, config: &Path, voice: Voice) -> Result<E
             });
             Ok(Ending::Done)
         }
-        KeyCommand::Rotate { usage } => rotate(usage, config, voice),
+        KeyCommand::Rotate { usage, dry_run } => rotate((usage, *dry_run), config, voice),
     }
 }
 
@@ -93,9 +96,8 @@ pub(super) fn create(settings: &Settings, names: &[String]) -> Result<(), Failur
         }
     }
     let options = OpenOptions { readers: settings.store.readers, create: false };
-    let store = Store::open(&store_url(settings)?, options)
-        .map_err(|error| Failure::new(Ending::Settings, chain(&error)))?;
-    let there = store.read_blocking(key_rows::list_keys).map_err(|e| Failure::broken(chain(&e)))?;
+    let store = Store::open(&store_url(settings)?, options)?;
+    let there = store.read_blocking(key_rows::list_keys)?;
     if !there.is_empty() {
         return Err(Failure::new(Ending::Conflict, "the database has a key ring already"));
     }
@@ -161,9 +163,14 @@ fn found(
     Ok(())
 }
 
-fn rotate(usage: &str, config: &Path, voice: Voice) -> Result<Ending, Failure> {
+fn rotate((usage, dry_run): (&str, bool), config: &Path, voice: Voice) -> Result<Ending, Failure> {
     let usage = parse_code("use", usage, KeyUse::ALL, KeyUse::code)?;
     let open = Installation::open(config)?;
+    if dry_run {
+        keys::check_use(usage)?;
+        voice.tell(&Act::dry(format!("would make a new {} key", usage.code())));
+        return Ok(Ending::Done);
+    }
     let who = actor(None);
     let id = wait(keys::rotate(&open.gateway, &who, &open.master, usage))??;
     if usage == KeyUse::Contact {

@@ -8,7 +8,7 @@ use crate::clock::Moment;
 use crate::domain::contact::{Country, PointSet};
 use crate::domain::field::FieldSet;
 use crate::domain::grant::{Grant, Territory};
-use crate::domain::partner::{Partner, PartnerKind, PartnerState};
+use crate::domain::partner::{Certificate, Partner, PartnerKind, PartnerState};
 use crate::domain::purpose::Purpose;
 use crate::flows::onboard;
 use crate::id::{GrantId, PartnerId, Thumbprint};
@@ -130,6 +130,9 @@ pub(super) struct BindArguments {
     /// Where the issued certificate is written; standard output when left out.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Check and tell, change nothing.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -139,6 +142,9 @@ pub(super) struct RevokeArguments {
     /// unspecified, `key_compromise`, `affiliation_changed`, superseded or cessation.
     #[arg(long, default_value = "unspecified")]
     reason: String,
+    /// Check and tell, change nothing.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 pub(super) fn run(
@@ -157,12 +163,7 @@ pub(super) fn run(
         PartnerCommand::Resume(named) => change(&open, named, "resumed", PartnerState::Active)?,
         PartnerCommand::Grant(arguments) => grant(&open, arguments)?,
         PartnerCommand::BindCertificate(arguments) => bind(&open, arguments, voice)?,
-        PartnerCommand::RevokeCertificate(arguments) => {
-            let who = actor(None);
-            let RevokeArguments { thumbprint, reason } = arguments;
-            let story = onboard::revoke_certificate(&open.gateway, &who, *thumbprint, reason);
-            Act::new("certificate revoked; its connections are cut within a second", &wait(story)??)
-        }
+        PartnerCommand::RevokeCertificate(arguments) => revoke(&open, arguments)?,
         PartnerCommand::List => {
             let registry = wait(open.gateway.registry_now())??;
             voice.tell(&Listing::of(&registry, open.gateway.now()));
@@ -242,7 +243,11 @@ fn change(
     let (gateway, code) = (&open.gateway, named.code.as_str());
     if named.dry_run {
         let partner = wait(onboard::find(gateway, code))??;
-        partner.check_state(next).map_err(|fault| Failure::new(Ending::Conflict, fault))?;
+        let check = match next {
+            PartnerState::Approved => partner.check_approval(&who.name),
+            _ => partner.check_state(next),
+        };
+        check.map_err(|fault| Failure::new(Ending::Conflict, fault))?;
         return Ok(Act::dry(format!("{code} would become {}", next.code())));
     }
     let receipt = match next {
@@ -289,24 +294,42 @@ fn grant(open: &Installation, arguments: &GrantArguments) -> Result<Act, Failure
     Ok(Act::new(says, &receipt).id(&id))
 }
 
+fn revoke(open: &Installation, arguments: &RevokeArguments) -> Result<Act, Failure> {
+    let RevokeArguments { thumbprint, reason, dry_run } = arguments;
+    if *dry_run {
+        let may = onboard::may_revoke(&open.gateway, *thumbprint, reason);
+        let (certificate, _) = wait(may)??;
+        let says = format!("would revoke a certificate of {} for ever", certificate.partner);
+        return Ok(Act::dry(says));
+    }
+    let who = actor(None);
+    let story = onboard::revoke_certificate(&open.gateway, &who, *thumbprint, reason);
+    Ok(Act::new("certificate revoked; its connections are cut within a second", &wait(story)??))
+}
+
 fn bind(open: &Installation, arguments: &BindArguments, voice: Voice) -> Result<Act, Failure> {
     let (gateway, who) = (&open.gateway, actor(None));
-    let code = arguments.code.as_str();
+    let (code, dry_run) = (arguments.code.as_str(), arguments.dry_run);
     let certificate = match (&arguments.csr, &arguments.certificate) {
         (Some(file), _) => {
             let csr = csr_from_pem_or_der(&read_file(file)?).map_err(|f| invalid("csr", f))?;
+            if dry_run {
+                wait(onboard::check_request(gateway, code, &csr))??;
+                let says = format!("would issue a certificate of {} days", arguments.days);
+                return Ok(Act::dry(format!("{says} to {code}")));
+            }
             let with = (&open.authority()?, csr.as_slice(), arguments.days);
             let issued = wait(onboard::issue_certificate(gateway, &who, code, with))??;
-            let pem = to_pem("CERTIFICATE", &issued.der);
-            match &arguments.out {
-                Some(out) => std::fs::write(out, &pem).map_err(Failure::broken)?,
-                None if !voice.is_json() => Voice::raw(pem.as_bytes()),
-                None => {}
-            }
+            hand_over(&issued, arguments.out.as_deref(), voice)?;
             issued
         }
         (None, Some(file)) => {
             let der = leaf_from_pem(&read_file(file)?).map_err(|f| invalid("certificate", f))?;
+            if dry_run {
+                wait(onboard::check_certificate(gateway, code, &der))??;
+                let thumbprint = Thumbprint::of(&der).hex();
+                return Ok(Act::dry(format!("would pin {thumbprint} to {code}")));
+            }
             wait(onboard::pin_certificate(gateway, &who, code, der))??
         }
         (None, None) => return Err(invalid("csr", "name --csr or --certificate")),
@@ -317,4 +340,20 @@ fn bind(open: &Installation, arguments: &BindArguments, voice: Voice) -> Result<
         id: Some(certificate.thumbprint.hex()),
         next: Some("fieldgate partner grant ... (if not done), then the partner may pull".into()),
     })
+}
+
+/// An issued certificate goes to a file, or to standard output where words are spoken.
+fn hand_over(issued: &Certificate, out: Option<&Path>, voice: Voice) -> Result<(), Failure> {
+    let pem = to_pem("CERTIFICATE", &issued.der);
+    match out {
+        Some(out) => std::fs::write(out, &pem).map_err(|error| {
+            let says = format!("issued, but cannot write {}: {error}", out.display());
+            Failure::broken(says).hint("revoke it, then bind again to another file")
+        }),
+        None if !voice.is_json() => {
+            Voice::raw(pem.as_bytes());
+            Ok(())
+        }
+        None => Ok(()),
+    }
 }

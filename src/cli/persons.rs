@@ -8,9 +8,9 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::domain::consent::ChoiceOrigin;
+use crate::flows::onboard;
 use crate::flows::report::{self, Report};
 use crate::flows::withdraw::{self, Done, Word};
-use crate::flows::{Registry, onboard};
 use crate::secret::Personal;
 
 use super::installation::{Installation, actor, read_file, wait};
@@ -38,11 +38,17 @@ pub(super) enum PersonCommand {
         /// The person says no.
         #[arg(long)]
         no: bool,
+        /// Check and tell, change nothing; the question is an entry.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Close a person's account: every purpose ends, and the address stays suppressed.
     Withdraw {
         #[command(flatten)]
         who: Whom,
+        /// Check and tell, change nothing; the question is an entry.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Who has this person's data: partner, first and last time, fields, purpose, entries.
     Who {
@@ -96,7 +102,7 @@ pub(super) fn run(command: &PersonCommand, config: &Path, voice: Voice) -> Resul
     let open = Installation::open(config)?;
     let who = actor(None);
     match command {
-        PersonCommand::Choose { who: whom, purpose: code, partner, yes, no } => {
+        PersonCommand::Choose { who: whom, purpose: code, partner, yes, no, dry_run } => {
             let partner = match partner {
                 None => None,
                 Some(code) => Some(wait(onboard::find(&open.gateway, code))??.id),
@@ -105,16 +111,25 @@ pub(super) fn run(command: &PersonCommand, config: &Path, voice: Voice) -> Resul
             let word =
                 Word { purpose: purpose(code)?, partner, given, origin: ChoiceOrigin::Staff };
             let address = whom.read()?;
-            let done = wait(withdraw::choose(&open.gateway, &who, &address, word))??;
-            let registry = wait(open.gateway.registry_now())??;
+            let story = withdraw::choose(&open.gateway, &who, &address, word);
             let says = if given { "yes recorded" } else { "no recorded; releases stopped" };
-            voice.tell(&ActDone::of(says, &done, &registry));
+            if *dry_run {
+                let asked = wait(withdraw::foresee(&open.gateway, &who, &address, Some(word)))??;
+                voice.tell(&ActDone::dry(says, &asked, &open)?);
+            } else {
+                voice.tell(&ActDone::of(says, &wait(story)??, &open)?);
+            }
         }
-        PersonCommand::Withdraw { who: whom } => {
+        PersonCommand::Withdraw { who: whom, dry_run } => {
             let address = whom.read()?;
-            let done = wait(withdraw::withdraw(&open.gateway, &who, &address))??;
-            let registry = wait(open.gateway.registry_now())??;
-            voice.tell(&ActDone::of("withdrawn; releases stopped", &done, &registry));
+            let says = "withdrawn; releases stopped";
+            if *dry_run {
+                let asked = wait(withdraw::foresee(&open.gateway, &who, &address, None))??;
+                voice.tell(&ActDone::dry(says, &asked, &open)?);
+            } else {
+                let done = wait(withdraw::withdraw(&open.gateway, &who, &address))??;
+                voice.tell(&ActDone::of(says, &done, &open)?);
+            }
         }
         PersonCommand::Who { who: whom } => {
             let address = whom.read()?;
@@ -127,19 +142,24 @@ pub(super) fn run(command: &PersonCommand, config: &Path, voice: Voice) -> Resul
 
 #[derive(Debug, Serialize)]
 struct ActDone {
-    done: &'static str,
+    done: String,
     entry: u64,
     must_be_told: Vec<String>,
 }
 
 impl ActDone {
-    fn of(done: &'static str, act: &Done, registry: &Registry) -> Self {
+    fn of(done: &str, act: &Done, open: &Installation) -> Result<Self, Failure> {
+        let registry = wait(open.gateway.registry_now())??;
         let name = |id| registry.partners.get(id).map(|one| one.legal_name.clone());
-        Self {
-            done,
+        Ok(Self {
+            done: done.to_owned(),
             entry: act.receipt.index(),
             must_be_told: act.to_tell.iter().filter_map(name).collect(),
-        }
+        })
+    }
+
+    fn dry(done: &str, asked: &Done, open: &Installation) -> Result<Self, Failure> {
+        Self::of(&format!("dry run, nothing changed: {done}"), asked, open)
     }
 }
 

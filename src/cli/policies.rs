@@ -36,6 +36,9 @@ pub(super) enum PolicyCommand {
         /// From when it holds; at once when left out.
         #[arg(long)]
         effective: Option<Moment>,
+        /// Check and tell, change nothing.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Show every version, or one.
     Show {
@@ -85,11 +88,9 @@ pub(super) fn run(command: &PolicyCommand, config: &Path, voice: Voice) -> Resul
                 next: Some(format!("fieldgate policy publish {version}")),
             });
         }
-        PolicyCommand::Publish { version, effective } => {
+        PolicyCommand::Publish { version, effective, dry_run } => {
             let open = Installation::open(config)?;
-            let who = actor(None);
-            let story = publish::publish(&open.gateway, &who, PolicyVersion(*version), *effective);
-            voice.tell(&Act::new(format!("version {version} published"), &wait(story)??));
+            voice.tell(&publish(&open, PolicyVersion(*version), *effective, *dry_run)?);
         }
         PolicyCommand::Show { version } => {
             let open = Installation::open(config)?;
@@ -109,6 +110,25 @@ pub(super) fn run(command: &PolicyCommand, config: &Path, voice: Voice) -> Resul
         }
     }
     Ok(Ending::Done)
+}
+
+fn publish(
+    open: &Installation,
+    version: PolicyVersion,
+    effective: Option<Moment>,
+    dry_run: bool,
+) -> Result<Act, Failure> {
+    if dry_run {
+        let narrower = wait(publish::check_publishing(&open.gateway, version))??;
+        let reach = if narrower {
+            "what it no longer discloses ends for everybody at once"
+        } else {
+            "what it adds reaches only people who are shown it"
+        };
+        return Ok(Act::dry(format!("version {version} can be published; {reach}")));
+    }
+    let receipt = wait(publish::publish(&open.gateway, &actor(None), version, effective))??;
+    Ok(Act::new(format!("version {version} published"), &receipt))
 }
 
 /// Reads a policy file as `fieldgate policy draft` does.

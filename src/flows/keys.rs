@@ -15,6 +15,17 @@ use super::{Actor, Error, Gateway};
 /// Data keys that are wrapped anew in one transaction.
 const REWRAP_BATCH: u16 = 500;
 
+/// Whether keys of this use are rotated.
+///
+/// # Errors
+/// `Invalid` for the others: a new one would break what it signed or found.
+pub fn check_use(usage: KeyUse) -> Result<(), Error> {
+    if usage.rotates() {
+        return Ok(());
+    }
+    Err(Error::invalid("use", format!("{} keys are not rotated by this command", usage.code())))
+}
+
 /// Makes a new key that takes over at once; the former ones still open and verify.
 pub async fn rotate(
     gateway: &Gateway,
@@ -22,10 +33,7 @@ pub async fn rotate(
     master: &KeyBytes,
     usage: KeyUse,
 ) -> Result<KeyId, Error> {
-    if !usage.rotates() {
-        let says = format!("{} keys are not rotated by this command", usage.code());
-        return Err(Error::invalid("use", says));
-    }
+    check_use(usage)?;
     let document = match usage {
         KeyUse::Token => Some(new_signing_key().map_err(Error::broken)?),
         _ => None,

@@ -93,7 +93,33 @@ pub async fn pin_certificate(
     code: &str,
     der: Vec<u8>,
 ) -> Result<Certificate, Error> {
-    let facts = read_certificate(&der)?;
+    let facts = read_partners_own(&der)?;
+    bind(gateway, actor, code, (facts, der), CertificateSource::Pinned).await
+}
+
+/// Every check of `pin_certificate`, and nothing kept.
+///
+/// # Errors
+/// Those of `pin_certificate`.
+pub async fn check_certificate(gateway: &Gateway, code: &str, der: &[u8]) -> Result<(), Error> {
+    let facts = read_partners_own(der)?;
+    if facts.not_after <= gateway.now() {
+        return Err(Error::invalid("certificate", "has expired"));
+    }
+    may_bind(gateway, code, facts.key_hash).await.map(|_| ())
+}
+
+/// Every check of `issue_certificate`, and nothing issued.
+///
+/// # Errors
+/// Those of `issue_certificate`.
+pub async fn check_request(gateway: &Gateway, code: &str, csr: &[u8]) -> Result<(), Error> {
+    let request = read_csr(csr).map_err(|fault| Error::invalid("csr", fault))?;
+    may_bind(gateway, code, csr_key_hash(&request)).await.map(|_| ())
+}
+
+fn read_partners_own(der: &[u8]) -> Result<LeafFacts, Error> {
+    let facts = read_certificate(der)?;
     if !facts.client_auth {
         let says = "lacks the extended key usage clientAuth";
         return Err(Error::invalid("certificate", says));
@@ -102,7 +128,7 @@ pub async fn pin_certificate(
         let says = "needs a key of P-256, P-384, Ed25519 or RSA from 2048 bits";
         return Err(Error::invalid("certificate", says));
     }
-    bind(gateway, actor, code, (facts, der), CertificateSource::Pinned).await
+    Ok(facts)
 }
 
 /// Issues a certificate from a signing request and registers it. Only the public key is taken
@@ -132,6 +158,29 @@ pub async fn revoke_certificate(
     thumbprint: Thumbprint,
     reason: &str,
 ) -> Result<Receipt, Error> {
+    let (mut certificate, reason) = may_revoke(gateway, thumbprint, reason).await?;
+    certificate.status = CertificateStatus::Revoked;
+    certificate.revoked_at = Some(gateway.now());
+    certificate.revoked_reason = Some(reason.to_owned());
+    let mut facts = gateway.staff_facts(Kind::CertificateRevoke, "certificate.revoke", actor);
+    facts.partner = Some(certificate.partner);
+    facts.certificate = Some(thumbprint);
+    facts.restricting = true;
+    facts.detail = Some(reason.into());
+    let mut draft = Gateway::draft(facts, Vec::new())?;
+    draft.effect = Some(Effect::new(move |tx| partner_rows::update_certificate(tx, &certificate)));
+    gateway.act(draft).await
+}
+
+/// The certificate of that thumbprint and the reason by its code, if it may be revoked.
+///
+/// # Errors
+/// `Unknown` for another thumbprint, `Invalid` for another reason, `Conflict` where it is revoked.
+pub async fn may_revoke(
+    gateway: &Gateway,
+    thumbprint: Thumbprint,
+    reason: &str,
+) -> Result<(Certificate, &'static str), Error> {
     const REASONS: [&str; 5] =
         ["unspecified", "key_compromise", "affiliation_changed", "superseded", "cessation"];
     let reason = REASONS.iter().find(|known| **known == reason).ok_or_else(|| {
@@ -139,18 +188,12 @@ pub async fn revoke_certificate(
     })?;
     let registry = gateway.registry_now().await?;
     let found = registry.certificates.get(&thumbprint);
-    let mut certificate = found.cloned().ok_or(Error::Unknown(Thing::Certificate))?;
-    certificate.status = CertificateStatus::Revoked;
-    certificate.revoked_at = Some(gateway.now());
-    certificate.revoked_reason = Some((*reason).to_owned());
-    let mut facts = gateway.staff_facts(Kind::CertificateRevoke, "certificate.revoke", actor);
-    facts.partner = Some(certificate.partner);
-    facts.certificate = Some(thumbprint);
-    facts.restricting = true;
-    facts.detail = Some((*reason).into());
-    let mut draft = Gateway::draft(facts, Vec::new())?;
-    draft.effect = Some(Effect::new(move |tx| partner_rows::update_certificate(tx, &certificate)));
-    gateway.act(draft).await
+    let certificate = found.cloned().ok_or(Error::Unknown(Thing::Certificate))?;
+    if certificate.status == CertificateStatus::Revoked {
+        let says = "it is revoked already".to_owned();
+        return Err(Error::Conflict(Thing::Certificate, says));
+    }
+    Ok((certificate, reason))
 }
 
 /// The partner of that code.
@@ -167,20 +210,10 @@ async fn bind(
     source: CertificateSource,
 ) -> Result<Certificate, Error> {
     let now = gateway.now();
-    let mut partner = find(gateway, code).await?;
-    if !matches!(partner.state, PartnerState::Approved | PartnerState::Active) {
-        let says = format!("it is {}; approve or resume it first", partner.state.code());
-        return Err(Error::Conflict(Thing::Partner, says));
-    }
     if facts.not_after <= now {
         return Err(Error::invalid("certificate", "has expired"));
     }
-    check_key_is_new(gateway, facts.key_hash).await?;
-    let registry = gateway.registry_now().await?;
-    if registry.live_certificates(partner.id, now) >= CERTIFICATES_MAX {
-        let says = format!("it has {CERTIFICATES_MAX} live certificates: revoke one first");
-        return Err(Error::Conflict(Thing::Partner, says));
-    }
+    let mut partner = may_bind(gateway, code, facts.key_hash).await?;
     let certificate = Certificate {
         thumbprint: facts.thumbprint,
         partner: partner.id,
@@ -198,6 +231,22 @@ async fn bind(
     partner.state = PartnerState::Active;
     gateway.act(bind_draft(gateway, actor, partner, certificate.clone())?).await?;
     Ok(certificate)
+}
+
+/// The partner of that code, if a certificate of this key may be bound to it now.
+async fn may_bind(gateway: &Gateway, code: &str, key_hash: [u8; 32]) -> Result<Partner, Error> {
+    let partner = find(gateway, code).await?;
+    if !matches!(partner.state, PartnerState::Approved | PartnerState::Active) {
+        let says = format!("it is {}; approve or resume it first", partner.state.code());
+        return Err(Error::Conflict(Thing::Partner, says));
+    }
+    check_key_is_new(gateway, key_hash).await?;
+    let registry = gateway.registry_now().await?;
+    if registry.live_certificates(partner.id, gateway.now()) >= CERTIFICATES_MAX {
+        let says = format!("it has {CERTIFICATES_MAX} live certificates: revoke one first");
+        return Err(Error::Conflict(Thing::Partner, says));
+    }
+    Ok(partner)
 }
 
 fn bind_draft(

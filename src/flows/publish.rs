@@ -38,6 +38,23 @@ pub async fn publish(
     effective_at: Option<Moment>,
 ) -> Result<Receipt, Error> {
     let now = gateway.now();
+    let narrower = check_publishing(gateway, version).await?;
+    let effective_at = effective_at.unwrap_or(now).max(now);
+    let mut facts = gateway.staff_facts(Kind::PolicyPublish, "policy.publish", actor);
+    facts.policy = Some(version);
+    facts.restricting = narrower;
+    let mut draft = Gateway::draft(facts, Vec::new())?;
+    draft.effect =
+        Some(Effect::new(move |tx| policy_rows::publish(tx, version, now, effective_at)));
+    gateway.act(draft).await
+}
+
+/// Whether a draft may be published; `true` when it discloses less than the version in force.
+///
+/// # Errors
+/// `Unknown` for a number nobody drafted, `Conflict` for one that is published, `Invalid` for a
+/// draft that breaks a rule.
+pub async fn check_publishing(gateway: &Gateway, version: PolicyVersion) -> Result<bool, Error> {
     let registry = gateway.registry_now().await?;
     let policy = registry.policy(version).ok_or(Error::Unknown(Thing::Policy))?;
     if policy.published_at.is_some() {
@@ -45,13 +62,6 @@ pub async fn publish(
         return Err(Error::Conflict(Thing::Policy, fault.to_string()));
     }
     policy.check().map_err(|fault| Error::invalid("policy", fault))?;
-    let effective_at = effective_at.unwrap_or(now).max(now);
-    let in_force = registry.policy_in_force(now);
-    let mut facts = gateway.staff_facts(Kind::PolicyPublish, "policy.publish", actor);
-    facts.policy = Some(version);
-    facts.restricting = in_force.is_some_and(|in_force| !in_force.within(policy));
-    let mut draft = Gateway::draft(facts, Vec::new())?;
-    draft.effect =
-        Some(Effect::new(move |tx| policy_rows::publish(tx, version, now, effective_at)));
-    gateway.act(draft).await
+    let in_force = registry.policy_in_force(gateway.now());
+    Ok(in_force.is_some_and(|in_force| !in_force.within(policy)))
 }

@@ -1,6 +1,7 @@
 //! A person says yes or no to a purpose, or closes the account: releases stop in the same
 //! transaction, and the entry narrows what every pull in flight may still release.
 
+use crate::clock::Moment;
 use crate::domain::consent::{Choice, ChoiceOrigin};
 use crate::domain::contact::ContactState;
 use crate::domain::field::FieldSet;
@@ -51,16 +52,7 @@ pub async fn choose(
     for _ in 0..super::ATTEMPTS {
         let found = find(gateway, address).await?;
         let at = gateway.now();
-        let choice = Choice {
-            purpose: word.purpose,
-            partner: word.partner,
-            given: word.given,
-            at,
-            origin: word.origin,
-            policy: found.contact.standing.policy,
-        };
-        let before = found.said(word.purpose, word.partner);
-        choice.check(before).map_err(|fault| Error::invalid("purpose", fault))?;
+        let choice = found.choice(word, at)?;
         let mut facts = gateway.staff_facts(Kind::Choice, "person.choose", actor);
         facts.purpose = Some(word.purpose);
         facts.partner = word.partner;
@@ -79,12 +71,7 @@ pub async fn choose(
             }
         }));
         if let Appended::Done(receipt) = gateway.append(draft).await? {
-            let concerns = |partner: PartnerId, purpose: Purpose| {
-                !word.given
-                    && purpose == word.purpose
-                    && word.partner.is_none_or(|one| one == partner)
-            };
-            return Ok(Done { receipt, to_tell: found.receivers_where(concerns) });
+            return Ok(Done { receipt, to_tell: found.whom_to_tell(word) });
         }
     }
     Err(Error::Busy { what: "the ledger moved", retry_after_s: 1 })
@@ -95,10 +82,7 @@ pub async fn choose(
 pub async fn withdraw(gateway: &Gateway, actor: &Actor, address: &Personal) -> Result<Done, Error> {
     for _ in 0..super::ATTEMPTS {
         let found = find(gateway, address).await?;
-        if found.contact.standing.state == ContactState::Withdrawn {
-            let says = "it is withdrawn already".to_owned();
-            return Err(Error::Conflict(Thing::Contact, says));
-        }
+        found.check_withdrawal()?;
         let mut facts = gateway.staff_facts(Kind::Withdraw, "person.withdraw", actor);
         facts.restricting = true;
         let mut draft = personal(facts, &found)?;
@@ -109,6 +93,37 @@ pub async fn withdraw(gateway: &Gateway, actor: &Actor, address: &Personal) -> R
         }));
         if let Appended::Done(receipt) = gateway.append(draft).await? {
             return Ok(Done { receipt, to_tell: found.receivers_where(|_, _| true) });
+        }
+    }
+    Err(Error::Busy { what: "the ledger moved", retry_after_s: 1 })
+}
+
+/// What a word, or without one a withdrawal, would do: every check of it, and who would have to
+/// be told. Changes nothing; the question is an entry.
+///
+/// # Errors
+/// Those of `choose` and `withdraw`.
+pub async fn foresee(
+    gateway: &Gateway,
+    actor: &Actor,
+    address: &Personal,
+    word: Option<Word>,
+) -> Result<Done, Error> {
+    for _ in 0..super::ATTEMPTS {
+        let found = find(gateway, address).await?;
+        let to_tell = match word {
+            Some(word) => {
+                found.choice(word, gateway.now())?;
+                found.whom_to_tell(word)
+            }
+            None => {
+                found.check_withdrawal()?;
+                found.receivers_where(|_, _| true)
+            }
+        };
+        let facts = gateway.staff_facts(Kind::AuditQuery, "person.foresee", actor);
+        if let Appended::Done(receipt) = gateway.append(personal(facts, &found)?).await? {
+            return Ok(Done { receipt, to_tell });
         }
     }
     Err(Error::Busy { what: "the ledger moved", retry_after_s: 1 })
@@ -132,6 +147,31 @@ impl Found {
             .collect();
         partners.dedup();
         partners
+    }
+
+    /// The word as a choice, if the person may say it.
+    fn choice(&self, word: Word, at: Moment) -> Result<Choice, Error> {
+        let Word { purpose, partner, given, origin } = word;
+        let policy = self.contact.standing.policy;
+        let choice = Choice { purpose, partner, given, at, origin, policy };
+        let before = self.said(purpose, partner);
+        choice.check(before).map_err(|fault| Error::invalid("purpose", fault))?;
+        Ok(choice)
+    }
+
+    fn check_withdrawal(&self) -> Result<(), Error> {
+        if self.contact.standing.state == ContactState::Withdrawn {
+            let says = "it is withdrawn already".to_owned();
+            return Err(Error::Conflict(Thing::Contact, says));
+        }
+        Ok(())
+    }
+
+    /// A yes need not be told to anybody; a no to those that received the data for this purpose.
+    fn whom_to_tell(&self, word: Word) -> Vec<PartnerId> {
+        self.receivers_where(|partner, purpose| {
+            !word.given && purpose == word.purpose && word.partner.is_none_or(|one| one == partner)
+        })
     }
 
     fn said(&self, purpose: Purpose, partner: Option<PartnerId>) -> Option<bool> {
