@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::store::{SchemaState, migrate, schema_state};
 
-use super::installation::{chain, load, store_url};
+use super::installation::{load, store_url};
 use super::say::{Ending, Failure, Say, Voice};
 
 #[derive(Debug, Subcommand)]
@@ -49,15 +49,14 @@ pub(super) fn run(
     voice: Voice,
 ) -> Result<Ending, Failure> {
     let url = store_url(&load(config)?)?;
-    let failed = |error: crate::store::StoreError| Failure::broken(chain(&error));
     match command {
         DatabaseCommand::Migrate { dry_run: false } => {
-            let applied = migrate(&url).map_err(failed)?;
+            let applied = migrate(&url)?;
             voice.tell(&Schema { state: "current", pending: Vec::new(), applied });
             Ok(Ending::Done)
         }
         DatabaseCommand::Migrate { dry_run: true } | DatabaseCommand::Check => {
-            let (state, pending, ending) = match schema_state(&url).map_err(failed)? {
+            let (state, pending, ending) = match schema_state(&url)? {
                 SchemaState::Current => ("current", Vec::new(), Ending::Done),
                 SchemaState::Behind(pending) => {
                     ("behind: run `fieldgate database migrate`", pending, Ending::Wrong)

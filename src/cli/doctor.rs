@@ -1,16 +1,18 @@
 //! `fieldgate doctor`: looks at the set-up; every finding says what to do.
 
 use std::io;
+use std::net::TcpListener;
 use std::path::Path;
 
 use serde::Serialize;
 
 use crate::clock::{Clock, DAY};
-use crate::config::Settings;
+use crate::config::{DoorSettings, Settings};
 use crate::flows::Registry;
 use crate::ledger::prove::is_tail_sound;
 use crate::store::{SchemaState, StoreError, schema_state};
-use crate::vault::certificate::{leaf_from_pem, read_leaf};
+use crate::vault::certificate::{chain_from_pem, key_from_pem, leaf_from_pem, read_leaf};
+use crate::web::tls::settings::ServerCertificate;
 
 use super::installation::{
     Installation, Reading, chain, load, read_file, read_master, store_url, wait,
@@ -19,6 +21,14 @@ use super::say::{Ending, Failure, Say, Voice};
 
 /// Days before expiry from which a certificate is worth a warning.
 const SOON_DAYS: i64 = 14;
+
+const MASTER_FIX: &str = "a new installation: fieldgate key new; otherwise bring back the copy \
+                          that was kept apart: without it nothing opens";
+
+const AUTHORITY_FIX: &str = "a new installation: fieldgate key new; otherwise bring back the file: \
+                             partners' certificates are judged by it";
+
+const SERVER_FIX: &str = "fieldgate key server --names NAME,NAME, then restart the gateway";
 
 #[derive(Debug, Serialize)]
 struct Finding {
@@ -49,6 +59,11 @@ impl Findings {
         self.findings.push(Finding { state: "FAIL", what, says: says.into(), fix });
     }
 
+    /// A failure with the advice it carries itself.
+    fn failed(&mut self, what: &'static str, failure: &Failure, fix: &str) {
+        self.fail(what, failure.to_string(), failure.advice().unwrap_or(fix));
+    }
+
     fn has_failed(&self) -> bool {
         self.findings.iter().any(|finding| finding.state == "FAIL")
     }
@@ -71,10 +86,11 @@ pub(super) fn run(config: &Path, voice: Voice) -> Result<Ending, Failure> {
     let mut findings = Findings::default();
     findings.ok("settings", config.display().to_string());
     keys(&settings, &mut findings);
+    doors(&settings.doors, &mut findings);
     if database(&settings, &mut findings)? {
         match Reading::open(config) {
             Ok(open) => ledger(&open, config, &mut findings)?,
-            Err(failure) => findings.fail("open", failure.to_string(), "see the findings above"),
+            Err(failure) => findings.failed("key ring", &failure, "mend the findings above first"),
         }
     }
     let ending = if findings.has_failed() { Ending::Wrong } else { Ending::Done };
@@ -85,27 +101,55 @@ pub(super) fn run(config: &Path, voice: Voice) -> Result<Ending, Failure> {
 fn keys(settings: &Settings, findings: &mut Findings) {
     match read_master(&settings.keys.master_file) {
         Ok(_) => findings.ok("master key", "there, and only its owner may read it"),
-        Err(failure) => findings.fail("master key", failure.to_string(), "fieldgate key new"),
+        Err(failure) => findings.failed("master key", &failure, MASTER_FIX),
+    }
+    match server_pair(settings) {
+        Ok(()) => findings.ok("server key", "belongs to the server certificate"),
+        Err(failure) => findings.failed("server key", &failure, "fieldgate key server"),
     }
     let now = Clock::System.now();
-    for (what, file) in [
-        ("authority", &settings.keys.authority_file),
-        ("server cert", &settings.keys.server_certificate_file),
+    for (what, file, fix) in [
+        ("authority", &settings.keys.authority_file, AUTHORITY_FIX),
+        ("server cert", &settings.keys.server_certificate_file, SERVER_FIX),
     ] {
         let leaf = read_file(file)
             .map_err(|failure| failure.to_string())
             .and_then(|pem| leaf_from_pem(&pem).map_err(|fault| fault.to_string()))
             .and_then(|der| read_leaf(&der).map_err(|fault| fault.to_string()));
         match leaf {
-            Err(says) => findings.fail(what, says, "fieldgate key new"),
+            Err(says) => findings.fail(what, says, fix),
             Ok(leaf) if leaf.not_after < now => {
-                findings.fail(what, format!("expired {}", leaf.not_after), "fieldgate key server");
+                findings.fail(what, format!("expired {}", leaf.not_after), fix);
             }
             Ok(leaf) if leaf.not_after < now.plus(SOON_DAYS * DAY) => {
-                let fix = "fieldgate key server, then restart the doors";
                 findings.warn(what, format!("expires {}", leaf.not_after), fix);
             }
             Ok(leaf) => findings.ok(what, format!("good until {}", leaf.not_after)),
+        }
+    }
+}
+
+/// Whether certificate and key of the doors are one pair, as the doors will demand.
+fn server_pair(settings: &Settings) -> Result<(), Failure> {
+    let wrong = |fault: &dyn std::fmt::Display| Failure::new(Ending::Settings, fault);
+    let pem = read_file(&settings.keys.server_certificate_file)?;
+    let chain = chain_from_pem(&pem).map_err(|fault| wrong(&fault))?;
+    let pem = read_file(&settings.keys.server_key_file)?;
+    let key = key_from_pem(&pem).map_err(|fault| wrong(&fault))?;
+    ServerCertificate::new(chain, &key).map_err(|fault| wrong(&fault))?;
+    Ok(())
+}
+
+/// Whether the doors can be opened. A gateway that serves here has taken them: no fault then.
+fn doors(settings: &DoorSettings, findings: &mut Findings) {
+    let all = [settings.partner, settings.public, settings.ops];
+    let taken = all.iter().find_map(|at| TcpListener::bind(at).err().map(|error| (at, error)));
+    match taken {
+        None => findings.ok("doors", "their addresses are free"),
+        Some((at, error)) => {
+            let fix = "nothing while a gateway serves here; otherwise stop what listens there, or \
+                       change [doors] in the settings";
+            findings.warn("doors", format!("{at}: {error}"), fix);
         }
     }
 }
@@ -127,8 +171,20 @@ fn database(settings: &Settings, findings: &mut Findings) -> Result<bool, Failur
             findings.fail("database", says, "run the newer program");
             Ok(false)
         }
+        Err(error @ StoreError::Busy(_)) => {
+            let fix = "see that the server of [store] url runs and lets this machine in";
+            findings.fail("database", chain(&error), fix);
+            Ok(false)
+        }
+        Err(error @ StoreError::Schema(_)) => {
+            let fix = "correct [store] url; in a new installation: fieldgate database migrate";
+            findings.fail("database", chain(&error), fix);
+            Ok(false)
+        }
         Err(error) => {
-            findings.fail("database", chain(&error), "check [store] url and that it runs");
+            let fix = "correct [store] url; if it is right, bring the database back from a backup \
+                       and read the guide on it first";
+            findings.fail("database", chain(&error), fix);
             Ok(false)
         }
     }
@@ -136,11 +192,7 @@ fn database(settings: &Settings, findings: &mut Findings) -> Result<bool, Failur
 
 fn ledger(open: &Reading, config: &Path, findings: &mut Findings) -> Result<(), Failure> {
     findings.ok("key ring", "opens with this master key");
-    let sound = open
-        .store
-        .read_blocking(|tx| Ok::<_, StoreError>(is_tail_sound(tx)))
-        .map_err(|error| Failure::broken(chain(&error)))?;
-    match sound {
+    match open.store.read_blocking(|tx| Ok::<_, StoreError>(is_tail_sound(tx)))? {
         Ok(true) => {
             findings.ok("ledger", "its newest entries hash to its head");
             let open = Installation::open(config)?;

@@ -33,13 +33,8 @@ impl Reading {
         let master = read_master(&settings.keys.master_file)?;
         let url = store_url(&settings)?;
         let options = OpenOptions { readers: settings.store.readers, create: false };
-        let store = Store::open(&url, options).map_err(|error| {
-            let hint =
-                "`fieldgate database check` says more; `fieldgate database migrate` makes it";
-            Failure::new(Ending::Settings, chain(&error)).hint(hint)
-        })?;
-        let rows =
-            store.read_blocking(key_rows::list_keys).map_err(|e| Failure::broken(chain(&e)))?;
+        let store = Store::open(&url, options)?;
+        let rows = store.read_blocking(key_rows::list_keys)?;
         let keyring =
             Keyring::open(&master, &rows).map_err(|fault| Failure::new(Ending::Settings, fault))?;
         check_log(&store, &settings)?;
@@ -92,9 +87,7 @@ impl Installation {
 
 /// The database must hold the log that the settings name: a log under two names is two logs.
 fn check_log(store: &Store, settings: &Settings) -> Result<(), Failure> {
-    let log = store.read_blocking(ledger_rows::find_log);
-    let log = log.map_err(|error| Failure::broken(chain(&error)))?;
-    match log {
+    match store.read_blocking(ledger_rows::find_log)? {
         None => Err(Failure::new(Ending::Settings, "no ledger was founded in this database")
             .hint("fieldgate key new")),
         Some(log) if log.origin == settings.ledger.origin => Ok(()),

@@ -9,6 +9,9 @@ use serde_json::json;
 
 use crate::flows;
 use crate::ledger::Receipt;
+use crate::store::StoreError;
+
+use super::installation::chain;
 
 /// How a command ended; its exit code is part of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +82,11 @@ impl Failure {
         Self::new(Ending::Broken, says)
     }
 
+    /// What to do about it, where that is known.
+    pub(super) fn advice(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// What to do about it.
     pub(super) fn hint(mut self, hint: impl fmt::Display) -> Self {
         self.hint = Some(hint.to_string());
@@ -105,14 +113,22 @@ impl From<flows::Error> for Failure {
             flows::Error::Stopped(alarm) => {
                 Self::new(Ending::Conflict, format!("{error}: {alarm}"))
             }
-            flows::Error::Broken(source) => {
-                let mut says = format!("{error}: {source}");
-                let mut cause = source.source();
-                while let Some(inner) = cause {
-                    says = format!("{says}: {inner}");
-                    cause = inner.source();
-                }
-                Self::broken(says)
+            flows::Error::Broken(_) => Self::broken(chain(&error)),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let says = chain(&error);
+        match error {
+            StoreError::Busy(_) => Self::new(Ending::Busy, says),
+            StoreError::Schema(_) => Self::new(Ending::Settings, says)
+                .hint("`fieldgate database check` compares it with this program"),
+            StoreError::NotDurable(_) => Self::new(Ending::Settings, says)
+                .hint("correct the database's settings: acknowledged entries must survive"),
+            StoreError::Broken(_) | StoreError::Conflict(_) | StoreError::Row(_) => {
+                Self::broken(says).hint("`fieldgate ledger verify` names what is wrong")
             }
         }
     }
