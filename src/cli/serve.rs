@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
+use crate::config::DoorSettings;
 use crate::flows::Gateway;
 
 use super::anchors;
@@ -13,8 +14,8 @@ use super::say::{Ending, Failure, Voice};
 pub(super) fn run(config: &Path, voice: Voice) -> Result<Ending, Failure> {
     let open = Installation::open(config)?;
     on_system(async {
-        let doors = open_doors(&open).await?;
         let settings = &open.settings.doors;
+        let doors = open_doors(&open, Listeners::bind(settings)?).await?;
         voice.line(format_args!("partner door  {} ({})", settings.partner_url, settings.partner));
         voice.line(format_args!("public door   {} ({})", settings.public_url, settings.public));
         voice.line(format_args!("ops door      http://{}", settings.ops));
@@ -55,17 +56,38 @@ async fn until_poisoned(gateway: &Gateway) {
     }
 }
 
-/// Opens the doors of an installation where its settings say.
-pub(super) async fn open_doors(open: &Installation) -> Result<Doors, Failure> {
-    let settings = &open.settings;
-    let files = &settings.keys;
+/// The addresses of the doors, taken.
+pub(super) struct Listeners {
+    pub(super) partner: TcpListener,
+    pub(super) public: TcpListener,
+    pub(super) ops: TcpListener,
+}
+
+impl Listeners {
+    /// Takes the addresses that the settings name.
+    fn bind(settings: &DoorSettings) -> Result<Self, Failure> {
+        Ok(Self {
+            partner: bind(settings.partner)?,
+            public: bind(settings.public)?,
+            ops: bind(settings.ops)?,
+        })
+    }
+}
+
+/// Opens the doors of an installation on addresses that are taken for them.
+pub(super) async fn open_doors(
+    open: &Installation,
+    listeners: Listeners,
+) -> Result<Doors, Failure> {
+    let files = &open.settings.keys;
     let authority = String::from_utf8(read_file(&files.authority_file)?)
         .map_err(|_| Failure::new(Ending::Settings, "the authority's certificate is not PEM"))?;
+    let Listeners { partner, public, ops } = listeners;
     let opening = Opening {
-        ops: bind(settings.doors.ops)?,
-        partner: bind(settings.doors.partner)?,
-        public: bind(settings.doors.public)?,
-        settings: settings.doors.clone(),
+        partner,
+        public,
+        ops,
+        settings: open.settings.doors.clone(),
         certificate_pem: read_file(&files.server_certificate_file)?,
         key_pem: read_file(&files.server_key_file)?,
         authority_pem: authority,

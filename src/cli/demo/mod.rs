@@ -6,7 +6,10 @@ mod stage;
 
 mod tour;
 
+use std::io;
 use std::path::PathBuf;
+
+use serde::Serialize;
 
 use crate::clock::{Clock, Moment};
 use crate::ledger::Archive as _;
@@ -14,7 +17,7 @@ use crate::ledger::verify::{self, Plan};
 use crate::store::StoreError;
 
 use super::installation::{Installation, chain};
-use super::say::{Ending, Failure, Voice};
+use super::say::{Ending, Failure, Say, Voice};
 use super::{anchors, serve};
 
 use stage::Folder;
@@ -56,7 +59,7 @@ pub(super) fn run(arguments: &DemoArguments, voice: Voice) -> Result<Ending, Fai
         folder.dir.display()
     ));
     let mut steps = Steps { voice, last: Clock::System.now() };
-    let settings = stage::settings(&folder)?;
+    let (settings, listeners) = stage::settings(&folder)?;
     if folder.reused {
         steps.done("the folder of an earlier run, as it was left");
     } else {
@@ -70,7 +73,7 @@ pub(super) fn run(arguments: &DemoArguments, voice: Voice) -> Result<Ending, Fai
             stage::cast(&open, &folder).await?;
             steps.done("policy version 1, 3 partners, 2 systems of our own, 5 certificates");
         }
-        let doors = serve::open_doors(&open).await?;
+        let doors = serve::open_doors(&open, listeners).await?;
         steps.done("doors open: partner, public, ops");
         let tour = Tour { open: &open, folder: &folder, voice };
         if !folder.reused {
@@ -83,8 +86,11 @@ pub(super) fn run(arguments: &DemoArguments, voice: Voice) -> Result<Ending, Fai
         voice.line("\nA reseller's system, over real mutual TLS:");
         tour.run().await?;
         steps.done("tour");
-        check_ledger(&open, &mut steps)?;
+        let entries = check_ledger(&open, &mut steps)?;
         tour.next_steps().await?;
+        if voice.is_json() {
+            voice.tell(&Shown::of(&folder, &open, entries));
+        }
         if !arguments.once {
             voice.line("\nCtrl-C stops. Nothing left this computer.");
             serve::until_told_to_stop().await?;
@@ -96,17 +102,45 @@ pub(super) fn run(arguments: &DemoArguments, voice: Voice) -> Result<Ending, Fai
     })
 }
 
-fn check_ledger(open: &Installation, steps: &mut Steps) -> Result<(), Failure> {
+/// What stands after the tour, for machines: in words the tour tells it itself.
+#[derive(Debug, Serialize)]
+struct Shown {
+    dir: String,
+    partner_url: String,
+    public_url: String,
+    ops: String,
+    entries: u64,
+}
+
+impl Shown {
+    fn of(folder: &Folder, open: &Installation, entries: u64) -> Self {
+        let doors = &open.settings.doors;
+        Self {
+            dir: folder.dir.display().to_string(),
+            partner_url: doors.partner_url.clone(),
+            public_url: doors.public_url.clone(),
+            ops: doors.ops.to_string(),
+            entries,
+        }
+    }
+}
+
+impl Say for Shown {
+    fn say(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        writeln!(out, "{} holds {} entries", self.dir, self.entries)
+    }
+}
+
+fn check_ledger(open: &Installation, steps: &mut Steps) -> Result<u64, Failure> {
     let verified = open.store.read_blocking(|tx| {
         let size = tx.head().map(|head| head.size());
         let report = verify::everything(tx, &Plan::default(), |_| {});
         Ok::<_, StoreError>(size.and_then(|size| report.map(|report| (size, report))))
     });
-    let verified = verified.map_err(|error| Failure::broken(chain(&error)))?;
-    let (size, report) = verified.map_err(|error| Failure::broken(chain(&error)))?;
+    let (size, report) = verified?.map_err(|error| Failure::broken(chain(&error)))?;
     if let Some(finding) = report.findings.first() {
         return Err(Failure::new(Ending::Wrong, finding));
     }
     steps.done(format_args!("the whole ledger verified: {size} entries"));
-    Ok(())
+    Ok(size)
 }

@@ -1,6 +1,6 @@
 //! Sets the stage: folder, settings, keys, database, policy, partners with certificates.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use crate::clock::Moment;
@@ -15,8 +15,9 @@ use crate::id::{GrantId, PartnerId, RequestId};
 use crate::store::migrate;
 use crate::vault::authority::{new_client_key, to_pem};
 
-use super::super::installation::{Installation, chain, load, store_url, write_private};
+use super::super::installation::{Installation, load, store_url, write_private};
 use super::super::say::{Ending, Failure};
+use super::super::serve::Listeners;
 use super::super::{keys, policies};
 
 /// Marks a folder as ready; written last.
@@ -170,13 +171,17 @@ impl Folder {
     }
 }
 
-/// Writes the settings, on the usual ports where they are free and on others where not.
-pub(super) fn settings(folder: &Folder) -> Result<Settings, Failure> {
+/// Writes the settings, on the usual ports where they are free and on others where not. The ports
+/// stay taken from here on: another demonstration may be starting at the same moment.
+pub(super) fn settings(folder: &Folder) -> Result<(Settings, Listeners), Failure> {
     let usual = DoorSettings::default();
-    let partner = free_port(usual.partner.port())?;
-    let public = free_port(usual.public.port())?;
-    let ops = free_port(usual.ops.port())?;
-    let loopback = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    let listeners = Listeners {
+        partner: listen(usual.partner)?,
+        public: listen(usual.public)?,
+        ops: listen(usual.ops)?,
+    };
+    let address = |one: &TcpListener| one.local_addr().map_err(Failure::broken);
+    let (partner, public) = (address(&listeners.partner)?, address(&listeners.public)?);
     let settings = Settings {
         store: StoreSettings { url: "sqlite://fieldgate.db".to_owned(), readers: 4 },
         keys: KeySettings {
@@ -186,11 +191,11 @@ pub(super) fn settings(folder: &Folder) -> Result<Settings, Failure> {
             server_key_file: "server.key".into(),
         },
         doors: DoorSettings {
-            partner: loopback(partner),
-            public: loopback(public),
-            ops: loopback(ops),
-            partner_url: format!("https://localhost:{partner}"),
-            public_url: format!("https://localhost:{public}"),
+            partner,
+            public,
+            ops: address(&listeners.ops)?,
+            partner_url: format!("https://localhost:{}", partner.port()),
+            public_url: format!("https://localhost:{}", public.port()),
             demo: true,
             ..usual
         },
@@ -199,20 +204,19 @@ pub(super) fn settings(folder: &Folder) -> Result<Settings, Failure> {
     };
     let text = toml::to_string_pretty(&settings).map_err(Failure::broken)?;
     write_private(&folder.config(), text.as_bytes())?;
-    load(&folder.config())
+    Ok((load(&folder.config())?, listeners))
 }
 
-/// The wanted port if nobody listens on it, else any free one.
-fn free_port(wanted: u16) -> Result<u16, Failure> {
-    let bound = TcpListener::bind(("127.0.0.1", wanted))
-        .or_else(|_| TcpListener::bind(("127.0.0.1", 0)))
-        .map_err(Failure::broken)?;
-    bound.local_addr().map(|address| address.port()).map_err(Failure::broken)
+/// The wanted address if nobody listens on it, else any free port.
+fn listen(wanted: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(wanted)
+        .or_else(|_| TcpListener::bind((wanted.ip(), 0)))
+        .map_err(Failure::broken)
 }
 
 /// Makes the database and the keys.
 pub(super) fn foundation(settings: &Settings) -> Result<usize, Failure> {
-    let applied = migrate(&store_url(settings)?).map_err(|e| Failure::broken(chain(&e)))?;
+    let applied = migrate(&store_url(settings)?)?;
     keys::create(settings, &["localhost".to_owned(), "127.0.0.1".to_owned()])?;
     Ok(applied.len())
 }

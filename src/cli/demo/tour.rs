@@ -1,5 +1,7 @@
 //! The tour: what a partner does over real mutual TLS, and what it is refused.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::domain::consent::ChoiceOrigin;
@@ -168,7 +170,7 @@ impl Tour<'_> {
         let gateway = &self.open.gateway;
         let done = withdraw::choose(gateway, &staff("demo-officer"), address, word).await?;
         let partners = done.to_tell.len();
-        self.ok(format_args!("one of them opts out of offers; {partners} partners must be told"));
+        self.ok(format_args!("one of them opts out of offers; partners to be told: {partners}"));
         Ok(())
     }
 
@@ -190,13 +192,13 @@ impl Tour<'_> {
     /// What to try next, in lines that work as they are printed.
     pub(super) async fn next_steps(&self) -> Result<(), Failure> {
         let doors = &self.open.settings.doors;
-        let dir = self.folder.dir.display();
+        let dir = quoted(&self.folder.dir);
         let partner = crate::flows::onboard::find(&self.open.gateway, "rhein-resale").await?;
         let curl = format!(
             "curl -s --cacert {dir}/ca.pem --cert {dir}/clients/rhein-resale.pem --key {dir}/clients/rhein-resale.key"
         );
         let (base, id) = (&doors.partner_url, partner.id);
-        let config = self.folder.config();
+        let config = quoted(&self.folder.config());
         let program = program();
         let line = |text: String| self.voice.line(text);
         line(format!("\nPartner door  {base}/v1   mutual TLS"));
@@ -205,7 +207,11 @@ impl Tour<'_> {
         line("\nPartners:".to_owned());
         for one in &PARTNERS {
             let grants: Vec<_> = one.grants.iter().map(|(purpose, _)| purpose.code()).collect();
-            line(format!("  {:<20} {} in {}", one.code, grants.join(" and "), one.territory));
+            let may = match grants.as_slice() {
+                [] => "hands contacts in, receives nothing".to_owned(),
+                _ => format!("{} in {}", grants.join(" and "), one.territory),
+            };
+            line(format!("  {:<20} {may}", one.code));
         }
         line("\nNext, in another terminal:".to_owned());
         line(format!("  {curl} {base}/v1/whoami"));
@@ -215,7 +221,6 @@ impl Tour<'_> {
         line(format!(
             "  {curl} -H \"Authorization: Bearer $TOKEN\" '{base}/v1/leads?purpose=offers&limit=3'"
         ));
-        let config = config.display();
         line(format!("  {program} --config {config} partner list"));
         line(format!(
             "  printf %s {} | {program} --config {config} person who",
@@ -231,7 +236,14 @@ impl Tour<'_> {
 
 /// This program as it was called, so that the lines printed work as they are.
 fn program() -> String {
-    std::env::args().next().unwrap_or_else(|| "fieldgate".to_owned())
+    quoted(Path::new(&std::env::args().next().unwrap_or_else(|| "fieldgate".to_owned())))
+}
+
+/// A path as a shell reads it back.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-".contains(letter);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 fn leads_of(page: &Pulled) -> Vec<Value> {
