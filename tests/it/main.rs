@@ -27,6 +27,8 @@ mod fuzz_seeds;
 
 mod harness;
 
+mod cli;
+
 mod crash;
 
 mod doors;

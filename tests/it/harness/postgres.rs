@@ -107,6 +107,18 @@ impl Server {
         run(Command::new(self.programs.join("psql")).args(place).args(["-qXAt", "-c", statement]));
     }
 
+    /// Runs one statement as another role, which must be refused; gives what the server says.
+    pub fn refused(&self, (role, database): (&str, &str), statement: &str) -> String {
+        let socket = self.directory.display().to_string();
+        let port = self.port.to_string();
+        let place = ["-h", &socket, "-p", &port, "-U", role, "-d", database];
+        let mut psql = Command::new(self.programs.join("psql"));
+        let output = psql.args(place).args(["-qXAt", "-c", statement]).output();
+        let output = output.expect("psql starts");
+        assert!(!output.status.success(), "{role} may do this: {statement}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     /// Ends every process of the server at once, as a crash does: nothing is flushed.
     pub fn kill(&self) {
         let data = self.directory.join("data").display().to_string();

@@ -202,6 +202,22 @@ impl Installed {
         self.command().args(arguments).output().unwrap()
     }
 
+    /// The same with a text on its standard input.
+    pub fn run_with(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = self.command();
+        command.args(arguments).stdin(Stdio::piped());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // A command that fails before it reads closes the pipe: what it answers is judged.
+        let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
+    /// Starts another command of the program and does not wait for it.
+    pub fn spawn(&self, arguments: &[&str]) -> Gate {
+        let mut command = self.command();
+        Gate(command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
     /// The client of a partner.
     pub fn client(&self, asker: &Asker, pem: &str) -> Client {
         install_provider();

@@ -2,4 +2,6 @@
 
 mod release;
 
+mod separate_role;
+
 mod withdrawal_race;
