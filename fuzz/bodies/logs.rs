@@ -1,7 +1,7 @@
 //! Targets of the transparency log: notes, tiles, proofs, entries.
 
 use fieldgate::ledger::entry::ReadEntry;
-use fieldgate::ledger::{Entry, Item};
+use fieldgate::ledger::{Entry, Item, items};
 use fieldgate::merkle::checkpoint::Checkpoint;
 use fieldgate::merkle::key::{KeyType, Signer};
 use fieldgate::merkle::note::Note;
@@ -88,6 +88,24 @@ pub fn item(input: &[u8]) {
     assert_eq!(item.bytes(), input);
     let value: serde_json::Value = serde_json::from_slice(input).unwrap();
     assert_eq!(serde_jcs::to_vec(&value).unwrap(), input);
+}
+
+pub fn item_run(input: &[u8]) {
+    let Some(found) = items::read(input) else { return };
+    assert!(found.len() <= 10_000);
+    let written: Vec<u8> = found
+        .iter()
+        .flat_map(|item| [&u16::try_from(item.len()).unwrap().to_be_bytes()[..], item].concat())
+        .collect();
+    assert_eq!(written, input, "a run is written as it was read");
+    for (position, item) in (0..).zip(&found).take(40) {
+        let cut = items::cut(input, position);
+        assert_eq!(cut.is_none(), item.is_empty(), "an item is cut once");
+        let Some(cut) = cut else { continue };
+        assert_eq!(cut.len() + item.len(), input.len());
+        assert_eq!(items::read(&cut).unwrap().len(), found.len(), "places stay");
+        assert_eq!(items::item_at(&cut, position), None);
+    }
 }
 
 /// RFC 6962 §2.1, as it is written there.

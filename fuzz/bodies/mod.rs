@@ -26,6 +26,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("identifiers", files::identifiers),
     ("intake_body", doors::intake_body),
     ("item", logs::item),
+    ("item_run", logs::item_run),
     ("lead_id", vault::lead_id),
     ("leads_query", doors::leads_query),
     ("note", logs::note),

@@ -2,7 +2,8 @@
 //!
 //! Tests of every room above stand on it; so does anyone who wants to try the sequencer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::id::{ContactNo, ContactRef};
@@ -13,8 +14,8 @@ use crate::merkle::tree::Frontier;
 use super::growth::Batch;
 use super::prove::edge;
 use super::{
-    Appended, Archive, Head, Prepared, Projection, Records, Refused, Shelf, ShelfError, StoredItem,
-    StoredProjection,
+    Appended, Archive, Head, Link, LinkedTo, Prepared, Projection, Records, Refused, Shelf,
+    ShelfError, StoredItems, StoredLink, StoredProjection,
 };
 
 /// An effect in memory: any closure.
@@ -67,12 +68,14 @@ pub struct Rows {
     pub bodies: BTreeMap<u64, Vec<u8>>,
     /// `ledger_tile` by level and number: root, then hashes.
     pub tiles: BTreeMap<(u8, u64), (Vec<u8>, Vec<u8>)>,
-    /// `ledger_item` by index and position: contact number and bytes.
-    pub items: BTreeMap<(u64, u32), (Option<ContactNo>, Vec<u8>)>,
+    /// `ledger_items.items` by index.
+    pub items: BTreeMap<u64, Vec<u8>>,
+    /// `disclosed_item`.
+    pub links: BTreeSet<Link>,
     /// `ledger_projection` by index.
     pub projections: BTreeMap<u64, Projection>,
-    /// The references of contacts.
-    pub contacts: BTreeMap<ContactNo, ContactRef>,
+    /// The references of contacts; `None` once erased.
+    pub contacts: BTreeMap<ContactNo, Option<ContactRef>>,
 }
 
 #[derive(Debug, Default)]
@@ -124,13 +127,24 @@ impl State {
 impl Rows {
     fn insert(&mut self, index: u64, draft: Prepared<MemoryEffect>) {
         self.bodies.insert(index, draft.body);
-        for (position, item) in (0..).zip(draft.items) {
-            if let Some(number) = item.contact_no {
-                self.contacts.insert(number, item.contact_ref);
+        for (position, owner) in (0..).zip(draft.owners) {
+            if let Some(contact_no) = owner.contact_no {
+                self.contacts.insert(contact_no, Some(owner.contact_ref));
+                self.links.insert(Link { contact_no, index, position });
             }
-            self.items.insert((index, position), (item.contact_no, item.bytes));
+        }
+        if !draft.items.is_empty() {
+            self.items.insert(index, draft.items);
         }
         self.projections.insert(index, draft.projection);
+    }
+
+    fn owner(&self, number: ContactNo) -> LinkedTo {
+        match self.contacts.get(&number) {
+            Some(Some(reference)) => LinkedTo::Contact(*reference),
+            Some(None) => LinkedTo::Erased,
+            None => LinkedTo::Nobody,
+        }
     }
 
     fn write_head(&mut self, head: &Head) {
@@ -208,13 +222,32 @@ impl Archive for Rows {
 }
 
 impl Records for Rows {
-    fn items(&mut self, from: u64, until: u64) -> Result<Vec<StoredItem>, ShelfError> {
-        let rows = self.items.range((from, 0)..(until, 0));
-        let item = |(&(index, position), (number, bytes)): (&_, &(Option<ContactNo>, Vec<u8>))| {
-            let contact_ref = number.and_then(|number| self.contacts.get(&number).copied());
-            StoredItem { index, position, contact_ref, bytes: bytes.clone() }
-        };
-        Ok(rows.map(item).collect())
+    fn items(&mut self, from: u64, until: u64) -> Result<Vec<StoredItems>, ShelfError> {
+        let rows = self.items.range(from..until);
+        Ok(rows.map(|(index, run)| StoredItems { index: *index, run: run.clone() }).collect())
+    }
+
+    fn links(
+        &mut self,
+        from: u64,
+        after: Option<Link>,
+        limit: u32,
+    ) -> Result<Vec<StoredLink>, ShelfError> {
+        let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = self.links.range((begin, Bound::Unbounded));
+        let rows = rows
+            .filter(|link| link.index >= from)
+            .take(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(rows.map(|link| (*link, self.owner(link.contact_no))).collect())
+    }
+
+    fn links_to(&mut self, from: u64, until: u64) -> Result<Vec<StoredLink>, ShelfError> {
+        let rows = self.links.iter().filter(|link| (from..until).contains(&link.index));
+        Ok(rows.map(|link| (*link, self.owner(link.contact_no))).collect())
+    }
+
+    fn is_known(&mut self, reference: ContactRef) -> Result<bool, ShelfError> {
+        Ok(self.contacts.values().any(|known| *known == Some(reference)))
     }
 
     fn projections(&mut self, from: u64, until: u64) -> Result<Vec<StoredProjection>, ShelfError> {
@@ -246,8 +279,25 @@ impl Archive for MemoryShelf {
 }
 
 impl Records for MemoryShelf {
-    fn items(&mut self, from: u64, until: u64) -> Result<Vec<StoredItem>, ShelfError> {
+    fn items(&mut self, from: u64, until: u64) -> Result<Vec<StoredItems>, ShelfError> {
         self.lock().rows.items(from, until)
+    }
+
+    fn links(
+        &mut self,
+        from: u64,
+        after: Option<Link>,
+        limit: u32,
+    ) -> Result<Vec<StoredLink>, ShelfError> {
+        self.lock().rows.links(from, after, limit)
+    }
+
+    fn links_to(&mut self, from: u64, until: u64) -> Result<Vec<StoredLink>, ShelfError> {
+        self.lock().rows.links_to(from, until)
+    }
+
+    fn is_known(&mut self, reference: ContactRef) -> Result<bool, ShelfError> {
+        self.lock().rows.is_known(reference)
     }
 
     fn projections(&mut self, from: u64, until: u64) -> Result<Vec<StoredProjection>, ShelfError> {

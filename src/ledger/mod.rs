@@ -20,6 +20,9 @@ mod alarm;
 /// One contact below an entry.
 pub mod item;
 
+/// All items of an entry as one run of bytes.
+pub mod items;
+
 /// What happened, as canonical bytes.
 pub mod entry;
 
@@ -126,15 +129,13 @@ impl Head {
     }
 }
 
-/// One row of `ledger_item`, still without index.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ItemRow {
+/// Whom an item speaks of: becomes a row of `disclosed_item`, a *link* from contact to entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
     /// The contact's number; `None` if the effect of this draft creates the contact.
     pub contact_no: Option<ContactNo>,
     /// The contact's reference, by which the number is then found.
     pub contact_ref: ContactRef,
-    /// Canonical bytes of the item.
-    pub bytes: Vec<u8>,
 }
 
 /// A draft hashed and laid out as rows, ready for the transaction.
@@ -143,8 +144,11 @@ pub struct Prepared<E> {
     pub body: Vec<u8>,
     /// Its leaf hash.
     pub leaf: Hash,
-    /// Rows for `ledger_item`; the position of each is its place here.
-    pub items: Vec<ItemRow>,
+    /// The run of its items (see [`items`]), for `ledger_items`; empty, and then without a row, if
+    /// it has none.
+    pub items: Vec<u8>,
+    /// Rows for `disclosed_item`; the position of each is its place here.
+    pub owners: Vec<Owner>,
     /// Row for `ledger_projection`.
     pub projection: Projection,
     /// As in `Draft`.
@@ -167,15 +171,13 @@ impl<E> Prepared<E> {
         decided_at: Option<u64>,
         effect: Option<E>,
     ) -> Self {
-        let row = |(item, bytes): (&Item, &Vec<u8>)| ItemRow {
-            contact_no: item.contact_no,
-            contact_ref: item.contact_ref,
-            bytes: bytes.clone(),
-        };
+        let owner =
+            |item: &Item| Owner { contact_no: item.contact_no, contact_ref: item.contact_ref };
         Self {
             body: entry.bytes().to_vec(),
             leaf: entry.leaf(),
-            items: entry.items().iter().zip(entry.item_bytes()).map(row).collect(),
+            items: entry.item_run().to_vec(),
+            owners: entry.items().iter().map(owner).collect(),
             projection: Projection {
                 response_salt,
                 item_hashes: entry.item_hashes().to_vec(),
@@ -224,19 +226,39 @@ pub trait Shelf: Archive + Send + 'static {
     fn append(&mut self, batch: Vec<Prepared<Self::Effect>>) -> Result<Appended, ShelfError>;
 }
 
-/// One stored row of `ledger_item`.
+/// One stored row of `ledger_items`: the items of one entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredItem {
+pub struct StoredItems {
     /// Index of the entry.
     pub index: u64,
-    /// Place on the page, from 0.
-    pub position: u32,
-    /// The reference that the contact of the row's `contact_no` has today; `None` once the contact
-    /// is erased.
-    pub contact_ref: Option<ContactRef>,
-    /// Canonical bytes.
-    pub bytes: Vec<u8>,
+    /// The run of its items.
+    pub run: Vec<u8>,
 }
+
+/// Key of a row of `disclosed_item`, in the order of that table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Link {
+    /// The contact that the row says received.
+    pub contact_no: ContactNo,
+    /// Index of the entry.
+    pub index: u64,
+    /// Place of the item on the page, from 0.
+    pub position: u32,
+}
+
+/// What is known today of the contact that a link names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkedTo {
+    /// It stands in the ledger under this reference.
+    Contact(ContactRef),
+    /// It was erased, and its reference with it; its links go when every recall is answered.
+    Erased,
+    /// There never was a contact of this number.
+    Nobody,
+}
+
+/// One stored row of `disclosed_item`.
+pub type StoredLink = (Link, LinkedTo);
 
 /// One stored row of `ledger_projection`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -249,11 +271,27 @@ pub struct StoredProjection {
 
 /// Read access to the rows that hang on the entries.
 pub trait Records: Archive {
-    /// The items of the entries `from..until`, ordered by index and position.
-    fn items(&mut self, from: u64, until: u64) -> Result<Vec<StoredItem>, ShelfError>;
+    /// The items of the entries `from..until`, ordered by index.
+    fn items(&mut self, from: u64, until: u64) -> Result<Vec<StoredItems>, ShelfError>;
 
     /// The projections of the entries `from..until`, ordered by index.
     fn projections(&mut self, from: u64, until: u64) -> Result<Vec<StoredProjection>, ShelfError>;
+
+    /// The next links to entries from `from` on, in the order of their keys, at most `limit`;
+    /// from the first if `after` is `None`.
+    fn links(
+        &mut self,
+        from: u64,
+        after: Option<Link>,
+        limit: u32,
+    ) -> Result<Vec<StoredLink>, ShelfError>;
+
+    /// All links to the entries `from..until`, in any order. The table is ordered by contact, so
+    /// this reads the whole of it.
+    fn links_to(&mut self, from: u64, until: u64) -> Result<Vec<StoredLink>, ShelfError>;
+
+    /// Whether a contact that is not erased stands under this reference.
+    fn is_known(&mut self, reference: ContactRef) -> Result<bool, ShelfError>;
 }
 
 #[cfg(test)]

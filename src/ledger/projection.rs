@@ -62,4 +62,20 @@ impl Projection {
             item_hashes: Vec::new(),
         }
     }
+
+    /// Whether the columns are those that follow from the facts. Salt and item hashes are not
+    /// compared.
+    pub fn says(&self, facts: &Facts) -> bool {
+        self.kind == facts.kind
+            && self.partner == facts.partner
+            && self.purpose == facts.purpose
+            && self.op == facts.op
+            && self.at == facts.at
+            && self.decision == facts.kind.decision()
+            && self.reason == facts.reason
+            && self.certificate == facts.certificate
+            && self.policy == facts.policy
+            && self.fields == facts.fields
+            && self.restricting == facts.restricting
+    }
 }

@@ -12,8 +12,8 @@ use crate::clock::Moment;
 use crate::domain::disclosure::Reason;
 use crate::domain::field::FieldSet;
 use crate::domain::purpose::Purpose;
-use crate::id::{ContactNo, ContactRef, PartnerId, PolicyVersion, Thumbprint};
-use crate::ledger::{Item, Kind, Projection, Records, ShelfError, StoredItem, StoredProjection};
+use crate::id::{ContactNo, PartnerId, PolicyVersion, Thumbprint};
+use crate::ledger::{Item, Kind, Projection, StoredProjection, items};
 use crate::merkle::Hash;
 
 /// One release of one person's data.
@@ -42,14 +42,17 @@ pub fn list_disclosures(tx: &mut ReadTx, no: ContactNo) -> Result<Vec<Disclosure
     type Columns = (BigInt, Integer, Binary, BigInt, Text, Text, Nullable<Integer>);
     type Row = (i64, i32, Vec<u8>, i64, String, String, Option<i32>);
     let rows: Vec<Row> = fixed::<Columns>(
-        "SELECT i.idx, i.pos, i.item, p.at, p.partner, p.purpose, p.policy \
-         FROM ledger_item i JOIN ledger_projection p ON p.idx = i.idx \
-         WHERE i.contact_no = $1 AND p.kind = 'release' ORDER BY i.idx, i.pos",
+        "SELECT d.idx, d.pos, i.items, p.at, p.partner, p.purpose, p.policy \
+         FROM disclosed_item d JOIN ledger_projection p ON p.idx = d.idx \
+         JOIN ledger_items i ON i.idx = d.idx \
+         WHERE d.contact_no = $1 AND p.kind = 'release' ORDER BY d.idx, d.pos",
     )
     .bind::<BigInt, _>(no.0)
     .load(tx.statement())?;
     rows.into_iter()
-        .map(|(index, position, item, at, partner, purpose, policy)| {
+        .map(|(index, position, run, at, partner, purpose, policy)| {
+            let position = read(u32::try_from(position).ok(), "disclosed_item.pos")?;
+            let item = read(items::item_at(&run, position), "disclosed_item.pos")?.to_vec();
             let fields = Item::parse(&item).ok().map(|item| item.fields);
             Ok(Disclosure {
                 index: unsigned(index)?,
@@ -57,9 +60,9 @@ pub fn list_disclosures(tx: &mut ReadTx, no: ContactNo) -> Result<Vec<Disclosure
                 partner: read(partner.parse().ok(), "ledger_projection.partner")?,
                 purpose: read(Purpose::from_code(&purpose), "ledger_projection.purpose")?,
                 policy: policy.map(PolicyVersion),
-                fields: read(fields, "ledger_item.item")?,
+                fields: read(fields, "ledger_items.items")?,
                 item,
-                position: read(u32::try_from(position).ok(), "ledger_item.pos")?,
+                position,
             })
         })
         .collect()
@@ -175,41 +178,22 @@ fn projection_of(row: ProjectionRow) -> Result<(u64, Projection), StoreError> {
     Ok((unsigned(index)?, projection))
 }
 
-impl Records for ReadTx {
-    fn items(&mut self, from: u64, until: u64) -> Result<Vec<StoredItem>, ShelfError> {
-        type Columns = (BigInt, Integer, Nullable<Binary>, Binary);
-        type Row = (i64, i32, Option<Vec<u8>>, Vec<u8>);
-        let rows: Vec<Row> = fixed::<Columns>(
-            "SELECT i.idx, i.pos, c.ref, i.item FROM ledger_item i \
-             LEFT JOIN contact c ON c.no = i.contact_no \
-             WHERE i.idx >= $1 AND i.idx < $2 ORDER BY i.idx, i.pos",
-        )
-        .bind::<BigInt, _>(signed(from))
-        .bind::<BigInt, _>(signed(until))
-        .load(self.statement())
-        .map_err(StoreError::from)?;
-        let item = |(index, position, reference, bytes): Row| {
-            let contact_ref = reference.and_then(|bytes| bytes.try_into().ok()).map(ContactRef);
-            let position = read(u32::try_from(position).ok(), "ledger_item.pos")?;
-            Ok(StoredItem { index: unsigned(index)?, position, contact_ref, bytes })
-        };
-        let items: Result<_, StoreError> = rows.into_iter().map(item).collect();
-        Ok(items?)
-    }
-
-    fn projections(&mut self, from: u64, until: u64) -> Result<Vec<StoredProjection>, ShelfError> {
-        let rows: Vec<ProjectionRow> =
-            fixed::<ProjectionColumns>(projection!("WHERE idx >= $1 AND idx < $2 ORDER BY idx"))
-                .bind::<BigInt, _>(signed(from))
-                .bind::<BigInt, _>(signed(until))
-                .load(self.statement())
-                .map_err(StoreError::from)?;
-        let stored = |row: ProjectionRow| {
-            let index = unsigned(row.0)?;
-            let projection = projection_of(row).ok().map(|(_, projection)| projection);
-            Ok(StoredProjection { index, projection })
-        };
-        let stored: Result<_, StoreError> = rows.into_iter().map(stored).collect();
-        Ok(stored?)
-    }
+/// The columns of the entries `from..until`, for the auditor's walk: what cannot be read at all is
+/// a finding there, not an error.
+pub(super) fn read_projections(
+    tx: &mut ReadTx,
+    from: u64,
+    until: u64,
+) -> Result<Vec<StoredProjection>, StoreError> {
+    let rows: Vec<ProjectionRow> =
+        fixed::<ProjectionColumns>(projection!("WHERE idx >= $1 AND idx < $2 ORDER BY idx"))
+            .bind::<BigInt, _>(signed(from))
+            .bind::<BigInt, _>(signed(until))
+            .load(tx.statement())?;
+    let stored = |row: ProjectionRow| {
+        let index = unsigned(row.0)?;
+        let projection = projection_of(row).ok().map(|(_, projection)| projection);
+        Ok(StoredProjection { index, projection })
+    };
+    rows.into_iter().map(stored).collect()
 }

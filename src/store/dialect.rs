@@ -21,12 +21,11 @@ pub(super) type HeadRow = (i64, Vec<u8>, i64, i64);
 
 type HeadColumns = (BigInt, Binary, BigInt, BigInt);
 
-/// A row of `ledger_item`.
-pub(super) struct ItemInsert {
+/// A row of `disclosed_item`.
+pub(super) struct LinkInsert {
     pub(super) contact_no: i64,
     pub(super) index: i64,
     pub(super) position: i32,
-    pub(super) bytes: Vec<u8>,
 }
 
 /// Reads the head as committed.
@@ -53,91 +52,113 @@ pub(super) fn begin_locked(connection: &mut AnyConnection) -> Result<HeadRow, St
     read_head(connection)
 }
 
-/// Inserts `ledger_entry` rows.
-pub(super) fn insert_entries(
+/// Inserts rows of an index and some bytes, into `ledger_entry` or `ledger_items`.
+fn insert_bytes(
     connection: &mut AnyConnection,
-    entries: &[(i64, Vec<u8>)],
+    (one, many): (&'static str, &'static str),
+    rows: &[(i64, Vec<u8>)],
 ) -> Result<(), StoreError> {
     match connection {
         AnyConnection::Sqlite(connection) => {
-            for (index, body) in entries {
-                fixed::<()>("INSERT INTO ledger_entry (idx, body) VALUES ($1, $2)")
+            for (index, bytes) in rows {
+                fixed::<()>(one)
                     .bind::<BigInt, _>(index)
-                    .bind::<Binary, _>(body)
+                    .bind::<Binary, _>(bytes)
                     .execute(connection)?;
             }
         }
         AnyConnection::Postgres(connection) => {
-            let indices: Vec<i64> = entries.iter().map(|(index, _)| *index).collect();
-            let bodies: Vec<&[u8]> = entries.iter().map(|(_, body)| body.as_slice()).collect();
-            fixed::<()>("INSERT INTO ledger_entry (idx, body) SELECT * FROM unnest($1, $2)")
+            let indices: Vec<i64> = rows.iter().map(|(index, _)| *index).collect();
+            let bytes: Vec<&[u8]> = rows.iter().map(|(_, bytes)| bytes.as_slice()).collect();
+            fixed::<()>(many)
                 .bind::<Array<BigInt>, _>(indices)
-                .bind::<Array<Binary>, _>(bodies)
+                .bind::<Array<Binary>, _>(bytes)
                 .execute(connection)?;
         }
     }
     Ok(())
 }
 
-/// Inserts `ledger_item` rows.
+/// Inserts `ledger_entry` rows.
+pub(super) fn insert_entries(
+    connection: &mut AnyConnection,
+    entries: &[(i64, Vec<u8>)],
+) -> Result<(), StoreError> {
+    const TEXTS: (&str, &str) = (
+        "INSERT INTO ledger_entry (idx, body) VALUES ($1, $2)",
+        "INSERT INTO ledger_entry (idx, body) SELECT * FROM unnest($1, $2)",
+    );
+    insert_bytes(connection, TEXTS, entries)
+}
+
+/// Inserts `ledger_items` rows: the run of an entry's items each.
 pub(super) fn insert_items(
     connection: &mut AnyConnection,
-    items: &[ItemInsert],
+    runs: &[(i64, Vec<u8>)],
+) -> Result<(), StoreError> {
+    const TEXTS: (&str, &str) = (
+        "INSERT INTO ledger_items (idx, items) VALUES ($1, $2)",
+        "INSERT INTO ledger_items (idx, items) SELECT * FROM unnest($1, $2)",
+    );
+    insert_bytes(connection, TEXTS, runs)
+}
+
+/// Inserts `disclosed_item` rows.
+pub(super) fn insert_links(
+    connection: &mut AnyConnection,
+    links: &[LinkInsert],
 ) -> Result<(), StoreError> {
     match connection {
         AnyConnection::Sqlite(connection) => {
-            for chunk in items.chunks(ItemChunk::ROWS) {
-                ItemChunk(chunk).execute(connection)?;
+            for chunk in links.chunks(LinkChunk::ROWS) {
+                LinkChunk(chunk).execute(connection)?;
             }
         }
         AnyConnection::Postgres(connection) => {
-            let column = |of: fn(&ItemInsert) -> i64| items.iter().map(of).collect::<Vec<_>>();
-            let positions: Vec<i32> = items.iter().map(|item| item.position).collect();
-            let bytes: Vec<&[u8]> = items.iter().map(|item| item.bytes.as_slice()).collect();
+            let column = |of: fn(&LinkInsert) -> i64| links.iter().map(of).collect::<Vec<_>>();
+            let positions: Vec<i32> = links.iter().map(|link| link.position).collect();
             fixed::<()>(
-                "INSERT INTO ledger_item (contact_no, idx, pos, item) \
-                 SELECT * FROM unnest($1, $2, $3, $4)",
+                "INSERT INTO disclosed_item (contact_no, idx, pos) \
+                 SELECT * FROM unnest($1, $2, $3)",
             )
-            .bind::<Array<BigInt>, _>(column(|item| item.contact_no))
-            .bind::<Array<BigInt>, _>(column(|item| item.index))
+            .bind::<Array<BigInt>, _>(column(|link| link.contact_no))
+            .bind::<Array<BigInt>, _>(column(|link| link.index))
             .bind::<Array<Integer>, _>(positions)
-            .bind::<Array<Binary>, _>(bytes)
             .execute(connection)?;
         }
     }
     Ok(())
 }
 
-/// Up to `ROWS` items in one statement: a page of 100 is 7 statements of two texts or three.
-struct ItemChunk<'a>(&'a [ItemInsert]);
+/// Up to `ROWS` links in one statement: a page of 100 is 4 statements of two texts.
+struct LinkChunk<'a>(&'a [LinkInsert]);
 
-impl ItemChunk<'_> {
-    const ROWS: usize = 16;
+impl LinkChunk<'_> {
+    const ROWS: usize = 32;
 }
 
-impl QueryFragment<Sqlite> for ItemChunk<'_> {
+impl QueryFragment<Sqlite> for LinkChunk<'_> {
     fn walk_ast<'b>(
         &'b self,
         mut out: diesel::query_builder::AstPass<'_, 'b, Sqlite>,
     ) -> diesel::QueryResult<()> {
-        out.push_sql("INSERT INTO ledger_item (contact_no, idx, pos, item) VALUES ");
-        for (place, item) in self.0.iter().enumerate() {
-            out.push_sql(if place == 0 { "(?, ?, ?, ?)" } else { ", (?, ?, ?, ?)" });
-            out.push_bind_param_value_only::<BigInt, _>(&item.contact_no)?;
-            out.push_bind_param_value_only::<BigInt, _>(&item.index)?;
-            out.push_bind_param_value_only::<Integer, _>(&item.position)?;
-            out.push_bind_param_value_only::<Binary, _>(&item.bytes)?;
+        out.push_sql("INSERT INTO disclosed_item (contact_no, idx, pos) VALUES ");
+        for (place, link) in self.0.iter().enumerate() {
+            out.push_sql(if place == 0 { "(?, ?, ?)" } else { ", (?, ?, ?)" });
+            out.push_bind_param_value_only::<BigInt, _>(&link.contact_no)?;
+            out.push_bind_param_value_only::<BigInt, _>(&link.index)?;
+            out.push_bind_param_value_only::<Integer, _>(&link.position)?;
         }
         Ok(())
     }
 }
 
-impl diesel::query_builder::QueryId for ItemChunk<'_> {
+impl diesel::query_builder::QueryId for LinkChunk<'_> {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl<C> diesel::RunQueryDsl<C> for ItemChunk<'_> {}
+impl<C> diesel::RunQueryDsl<C> for LinkChunk<'_> {}
 
 /// A projection in the types of the columns.
 struct ProjectionRow<'a> {

@@ -2,7 +2,7 @@
 
 use diesel::RunQueryDsl as _;
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Binary, Integer};
 
 use super::error::{EffectError, StoreError, read};
 use super::partner_rows::one;
@@ -12,12 +12,13 @@ use super::tx::{ReadTx, WriteTx};
 use crate::clock::Moment;
 use crate::domain::contact::ContactState;
 use crate::id::{ContactNo, ContactRef};
+use crate::ledger::items;
 use crate::vault::sealed::WrappedKey;
 
 /// Shreds a contact: sealed values, data key, blind index, origins and choices go. The number
 /// stays, so that it is never given again; the reference is replaced by `fresh`, a new random one
-/// that stands nowhere else. Rows of `ledger_item` stay until [`forget_disclosures`]: recalls
-/// still need to know who received the data.
+/// that stands nowhere else. Its items and the links to them stay until
+/// [`forget_disclosures`]: recalls still need to know who received the data.
 ///
 /// # Errors
 /// `Conflict` when there is no such contact, or it is erased already.
@@ -50,18 +51,42 @@ pub fn erase_contact(
     Ok(())
 }
 
-/// Deletes a contact's items with their salts, and the salts of the responses they were part of:
-/// the link between the ledger and the person is cut (ledger.md §12). The items' leaf hashes
-/// stay, for the proofs of their neighbours.
+/// Cuts a contact's items with their salts out of the entries they hang on, and deletes the salts
+/// of the responses they were part of and the links to them: nothing leads from the ledger to the
+/// person any more (ledger.md §12). The items' leaf hashes stay, for the proofs of their
+/// neighbours.
 pub fn forget_disclosures(tx: &mut WriteTx, no: ContactNo) -> Result<(), EffectError> {
+    let places: Vec<(i64, i32)> = fixed::<(BigInt, Integer)>(
+        "SELECT idx, pos FROM disclosed_item WHERE contact_no = $1 ORDER BY idx, pos",
+    )
+    .bind::<BigInt, _>(no.0)
+    .load(tx.statement())?;
+    for (index, position) in places {
+        cut_item(tx, index, position)?;
+    }
     fixed::<()>(
         "UPDATE ledger_projection SET response_salt = NULL WHERE response_salt IS NOT NULL \
-         AND idx IN (SELECT idx FROM ledger_item WHERE contact_no = $1)",
+         AND idx IN (SELECT idx FROM disclosed_item WHERE contact_no = $1)",
     )
     .bind::<BigInt, _>(no.0)
     .execute(tx.statement())?;
-    fixed::<()>("DELETE FROM ledger_item WHERE contact_no = $1")
+    fixed::<()>("DELETE FROM disclosed_item WHERE contact_no = $1")
         .bind::<BigInt, _>(no.0)
+        .execute(tx.statement())?;
+    Ok(())
+}
+
+/// Writes the items of one entry again without one of them: the only change that the trigger of
+/// `ledger_items` lets pass.
+fn cut_item(tx: &mut WriteTx, index: i64, position: i32) -> Result<(), EffectError> {
+    let runs: Vec<Vec<u8>> = fixed::<Binary>("SELECT items FROM ledger_items WHERE idx = $1")
+        .bind::<BigInt, _>(index)
+        .load(tx.statement())?;
+    let position = read(u32::try_from(position).ok(), "disclosed_item.pos")?;
+    let run = runs.first().and_then(|run| items::cut(run, position));
+    fixed::<()>("UPDATE ledger_items SET items = $1 WHERE idx = $2")
+        .bind::<Binary, _>(read(run, "disclosed_item.pos")?)
+        .bind::<BigInt, _>(index)
         .execute(tx.statement())?;
     Ok(())
 }

@@ -12,6 +12,7 @@ mod effect;
 mod error;
 mod migrate;
 mod pool;
+mod record_rows;
 mod schema;
 mod shelf;
 mod statement;

@@ -5,7 +5,7 @@ use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::{BigInt, Binary};
 
 use super::connection::{self, Use};
-use super::dialect::{self, HeadRow, ItemInsert};
+use super::dialect::{self, HeadRow, LinkInsert};
 use super::effect::Effect;
 use super::error::{EffectError, StoreError};
 use super::ledger_rows::{head_of, nonsense, read_bodies, read_roots, signed};
@@ -16,7 +16,7 @@ use super::url::Url;
 use crate::id::ContactNo;
 use crate::ledger::growth::{Batch, GrowthError};
 use crate::ledger::{
-    Appended, Archive, Head, ItemRow, Prepared, Projection, Refused, Shelf, ShelfError,
+    Appended, Archive, Head, Owner, Prepared, Projection, Refused, Shelf, ShelfError,
 };
 use crate::merkle::Hash;
 use crate::merkle::tile::{Tile, WIDTH};
@@ -156,7 +156,8 @@ fn write(
 #[derive(Default)]
 struct Pending {
     entries: Vec<(i64, Vec<u8>)>,
-    items: Vec<ItemInsert>,
+    items: Vec<(i64, Vec<u8>)>,
+    links: Vec<LinkInsert>,
     projections: Vec<(i64, Projection)>,
     newest: i64,
 }
@@ -166,10 +167,12 @@ impl Pending {
         self.newest = self.newest.max(draft.projection.at.0);
         self.entries.push((index, draft.body));
         self.projections.push((index, draft.projection));
-        for (position, row) in (0..).zip(draft.items) {
-            if let Some(contact) = row.contact_no {
-                let (contact_no, bytes) = (contact.0, row.bytes);
-                self.items.push(ItemInsert { contact_no, index, position, bytes });
+        if !draft.items.is_empty() {
+            self.items.push((index, draft.items));
+        }
+        for (position, owner) in (0..).zip(draft.owners) {
+            if let Some(contact) = owner.contact_no {
+                self.links.push(LinkInsert { contact_no: contact.0, index, position });
             }
         }
     }
@@ -182,10 +185,12 @@ impl Pending {
         dialect::insert_projections(tx.statement(), &self.projections)?;
         if !self.items.is_empty() {
             dialect::insert_items(tx.statement(), &self.items)?;
+            dialect::insert_links(tx.statement(), &self.links)?;
         }
         self.entries.clear();
         self.projections.clear();
         self.items.clear();
+        self.links.clear();
         Ok(())
     }
 }
@@ -198,16 +203,16 @@ fn take(
     draft: &mut Prepared<Effect>,
 ) -> Result<Result<(), Refused>, StoreError> {
     let Some(effect) = draft.effect.take() else {
-        return find_contacts(tx, &mut draft.items);
+        return find_contacts(tx, &mut draft.owners);
     };
     if draft.projection.restricting {
-        // An erasure deletes item rows: those of earlier drafts must be there to be deleted.
+        // An erasure cuts items: those of earlier drafts must be there to be cut.
         pending.flush(tx)?;
     }
     tx.set_index(index);
     tx.border().batch_execute("SAVEPOINT effect")?;
     let outcome = match effect.run(tx) {
-        Ok(()) => find_contacts(tx, &mut draft.items)?,
+        Ok(()) => find_contacts(tx, &mut draft.owners)?,
         Err(EffectError::Conflict(what) | EffectError::Store(StoreError::Conflict(what))) => {
             Err(Refused::Conflict(what))
         }
@@ -227,14 +232,14 @@ fn take(
 /// Fills in the numbers of contacts that the draft's own effect created.
 fn find_contacts(
     tx: &mut WriteTx,
-    items: &mut [ItemRow],
+    owners: &mut [Owner],
 ) -> Result<Result<(), Refused>, StoreError> {
-    for item in items.iter_mut().filter(|item| item.contact_no.is_none()) {
+    for owner in owners.iter_mut().filter(|owner| owner.contact_no.is_none()) {
         let found: Vec<i64> = fixed::<BigInt>("SELECT no FROM contact WHERE ref = $1")
-            .bind::<Binary, _>(item.contact_ref.0.as_slice())
+            .bind::<Binary, _>(owner.contact_ref.0.as_slice())
             .load(tx.statement())?;
         match found.first() {
-            Some(no) => item.contact_no = Some(ContactNo(*no)),
+            Some(no) => owner.contact_no = Some(ContactNo(*no)),
             None => return Ok(Err(Refused::Invalid("an item names no contact".to_owned()))),
         }
     }

@@ -1,10 +1,12 @@
 DROP TABLE idempotency;
 DROP TABLE ledger_checkpoint;
 DROP TABLE ledger_projection;
-DROP TABLE ledger_item;
+DROP TABLE disclosed_item;
+DROP TABLE ledger_items;
 DROP TABLE ledger_tile;
 DROP TABLE ledger_entry;
 DROP TABLE ledger_head;
 DROP TABLE ledger_log;
 DROP FUNCTION ledger_projection_keeps;
+DROP FUNCTION ledger_items_keep;
 DROP FUNCTION ledger_is_append_only;

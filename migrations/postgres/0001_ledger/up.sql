@@ -38,12 +38,17 @@ CREATE TABLE ledger_tile (
     PRIMARY KEY (level, n)
 );
 
+-- The items of an entry in page order, each with its length in two bytes in front; 0 once erased.
+CREATE TABLE ledger_items (
+    idx BIGINT NOT NULL PRIMARY KEY,
+    items BYTEA NOT NULL
+);
+
 -- Who received whose data. In the order of intake numbers: pages are released in that order.
-CREATE TABLE ledger_item (
+CREATE TABLE disclosed_item (
     contact_no BIGINT NOT NULL,
     idx BIGINT NOT NULL,
     pos INTEGER NOT NULL,
-    item BYTEA NOT NULL,
     PRIMARY KEY (contact_no, idx, pos)
 );
 
@@ -97,6 +102,29 @@ BEGIN
 END;
 $$;
 
+-- An update may do one thing: cut one item out. The walk stops at the first item that changed:
+-- there the new run must have an empty item, and all behind it must be the same.
+CREATE FUNCTION ledger_items_keep() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    place INTEGER := 0;
+    size INTEGER;
+    lost INTEGER := length(OLD.items) - length(NEW.items);
+BEGIN
+    WHILE NEW.idx = OLD.idx AND lost > 0 AND place + 2 <= length(NEW.items) LOOP
+        size := get_byte(OLD.items, place) * 256 + get_byte(OLD.items, place + 1);
+        IF substr(NEW.items, place + 1, size + 2) = substr(OLD.items, place + 1, size + 2) THEN
+            place := place + size + 2;
+        ELSIF size = lost AND substr(NEW.items, place + 1, 2) = '\x0000'
+            AND substr(NEW.items, place + 3) = substr(OLD.items, place + 3 + size) THEN
+            RETURN NEW;
+        ELSE
+            EXIT;
+        END IF;
+    END LOOP;
+    RAISE EXCEPTION 'ledger_items is append-only' USING ERRCODE = 'restrict_violation';
+END;
+$$;
+
 CREATE TRIGGER ledger_entry_keeps BEFORE UPDATE OR DELETE ON ledger_entry
     FOR EACH ROW EXECUTE FUNCTION ledger_is_append_only();
 CREATE TRIGGER ledger_entry_stays BEFORE TRUNCATE ON ledger_entry
@@ -105,9 +133,15 @@ CREATE TRIGGER ledger_tile_keeps BEFORE UPDATE OR DELETE ON ledger_tile
     FOR EACH ROW EXECUTE FUNCTION ledger_is_append_only();
 CREATE TRIGGER ledger_tile_stays BEFORE TRUNCATE ON ledger_tile
     FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();
-CREATE TRIGGER ledger_item_keeps BEFORE UPDATE ON ledger_item
+CREATE TRIGGER ledger_items_keep BEFORE UPDATE ON ledger_items
+    FOR EACH ROW EXECUTE FUNCTION ledger_items_keep();
+CREATE TRIGGER ledger_items_stay BEFORE DELETE ON ledger_items
     FOR EACH ROW EXECUTE FUNCTION ledger_is_append_only();
-CREATE TRIGGER ledger_item_stays BEFORE TRUNCATE ON ledger_item
+CREATE TRIGGER ledger_items_whole BEFORE TRUNCATE ON ledger_items
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();
+CREATE TRIGGER disclosed_item_keeps BEFORE UPDATE ON disclosed_item
+    FOR EACH ROW EXECUTE FUNCTION ledger_is_append_only();
+CREATE TRIGGER disclosed_item_stays BEFORE TRUNCATE ON disclosed_item
     FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();
 CREATE TRIGGER ledger_head_stays BEFORE DELETE ON ledger_head
     FOR EACH ROW EXECUTE FUNCTION ledger_is_append_only();

@@ -1,7 +1,8 @@
 DROP TABLE idempotency;
 DROP TABLE ledger_checkpoint;
 DROP TABLE ledger_projection;
-DROP TABLE ledger_item;
+DROP TABLE disclosed_item;
+DROP TABLE ledger_items;
 DROP TABLE ledger_tile;
 DROP TABLE ledger_entry;
 DROP TRIGGER ledger_head_stays;

@@ -38,12 +38,17 @@ CREATE TABLE ledger_tile (
     PRIMARY KEY (level, n)
 ) STRICT;
 
+-- The items of an entry in page order, each with its length in two bytes in front; 0 once erased.
+CREATE TABLE ledger_items (
+    idx INTEGER NOT NULL PRIMARY KEY,
+    items BLOB NOT NULL
+) STRICT;
+
 -- Who received whose data. In the order of intake numbers: pages are released in that order.
-CREATE TABLE ledger_item (
+CREATE TABLE disclosed_item (
     contact_no INTEGER NOT NULL,
     idx INTEGER NOT NULL,
     pos INTEGER NOT NULL,
-    item BLOB NOT NULL,
     PRIMARY KEY (contact_no, idx, pos)
 ) STRICT, WITHOUT ROWID;
 
@@ -88,8 +93,25 @@ CREATE TRIGGER ledger_tile_keeps BEFORE UPDATE ON ledger_tile
 BEGIN SELECT RAISE(ABORT, 'ledger_tile is append-only'); END;
 CREATE TRIGGER ledger_tile_stays BEFORE DELETE ON ledger_tile
 BEGIN SELECT RAISE(ABORT, 'ledger_tile is append-only'); END;
-CREATE TRIGGER ledger_item_keeps BEFORE UPDATE ON ledger_item
-BEGIN SELECT RAISE(ABORT, 'ledger_item is append-only'); END;
+CREATE TRIGGER disclosed_item_keeps BEFORE UPDATE ON disclosed_item
+BEGIN SELECT RAISE(ABORT, 'disclosed_item is append-only'); END;
+CREATE TRIGGER ledger_items_stay BEFORE DELETE ON ledger_items
+BEGIN SELECT RAISE(ABORT, 'ledger_items is append-only'); END;
+-- An update may do one thing: cut one item out. There must be a place where the old run has an
+-- item as long as the run became shorter, the new run an empty one, and all before and behind it
+-- is the same. Items are ASCII, so zeros are lengths. json_each counts the places.
+CREATE TRIGGER ledger_items_keep BEFORE UPDATE ON ledger_items
+WHEN NEW.idx <> OLD.idx OR length(NEW.items) >= length(OLD.items) OR NOT EXISTS (
+    SELECT 1
+    FROM json_each('[0' || replace(hex(zeroblob(max(0, length(NEW.items) - 2))), '00', ',0') || ']')
+    WHERE substr(NEW.items, key + 1, 2) = x'0000'
+        AND substr(OLD.items, key + 1, 2)
+            = unhex(printf('%04X', length(OLD.items) - length(NEW.items)))
+        AND substr(NEW.items, 1, key) = substr(OLD.items, 1, key)
+        AND substr(NEW.items, key + 3)
+            = substr(OLD.items, key + 3 + length(OLD.items) - length(NEW.items))
+)
+BEGIN SELECT RAISE(ABORT, 'ledger_items is append-only'); END;
 CREATE TRIGGER ledger_head_stays BEFORE DELETE ON ledger_head
 BEGIN SELECT RAISE(ABORT, 'ledger_head stays'); END;
 CREATE TRIGGER ledger_projection_stays BEFORE DELETE ON ledger_projection

@@ -73,6 +73,7 @@ fn grow(leaves: &[Hash], step: usize) -> (Head, Vec<Tile>) {
                 leaf: *leaf,
                 body: vec![],
                 items: vec![],
+                owners: vec![],
                 projection: template.projection.clone(),
                 decided_at: None,
                 effect: None,

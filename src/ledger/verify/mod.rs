@@ -3,6 +3,7 @@
 //! `tree` needs bodies, tiles and head alone, as an export offers them; `everything` also checks
 //! the rows that hang on the entries. Neither believes a stored hash that it can compute.
 
+mod links;
 mod receipts;
 mod records;
 mod tree;
@@ -16,7 +17,7 @@ use crate::merkle::proof::TreeHead;
 use crate::merkle::tile::WIDTH;
 
 use super::prove::{ProveError, root_at};
-use super::{Archive, Records, ShelfError};
+use super::{Archive, Link, Records, ShelfError};
 
 pub use receipts::{ReceiptError, VerifiedReceipt, verify_receipt};
 
@@ -60,8 +61,20 @@ pub enum Finding {
     Projection(u64),
     /// The item hashes of this entry do not lead to the root in the entry.
     ItemHashes(u64),
-    /// This item differs from its hash, or belongs to another contact.
+    /// The run of this entry's items is missing, or does not split into as many as it has.
+    Items(u64),
+    /// This item differs from its hash.
     Item {
+        /// Index of the entry.
+        index: u64,
+        /// Place of the item.
+        position: u32,
+    },
+    /// This row of `disclosed_item` leads to no item, or to one that speaks of another contact.
+    Link(Link),
+    /// No row of `disclosed_item` leads to this item: the question who has somebody's data would
+    /// miss it.
+    Unlinked {
         /// Index of the entry.
         index: u64,
         /// Place of the item.
@@ -90,8 +103,20 @@ impl fmt::Display for Finding {
             Self::Head(column) => write!(f, "the head's {column} contradicts the entries"),
             Self::Projection(index) => write!(f, "the projection of entry {index} was altered"),
             Self::ItemHashes(index) => write!(f, "the item hashes of entry {index} were altered"),
+            Self::Items(index) => {
+                write!(f, "the items of entry {index} were altered or are missing")
+            }
             Self::Item { index, position } => {
                 write!(f, "item {position} of entry {index} was altered")
+            }
+            Self::Link(Link { contact_no, index, position }) => write!(
+                f,
+                "the link of contact {} to item {position} of entry {index} leads nowhere or to \
+                 another contact's item",
+                contact_no.0
+            ),
+            Self::Unlinked { index, position } => {
+                write!(f, "the link to item {position} of entry {index} is missing")
             }
             Self::Checkpoint(size) => {
                 write!(f, "the checkpoint of size {size} does not belong to these entries")
@@ -131,6 +156,10 @@ impl Report {
         self.findings.is_empty()
     }
 
+    fn is_full(&self) -> bool {
+        self.findings.len() >= FINDINGS_MAX
+    }
+
     fn add(&mut self, finding: Finding) {
         if self.findings.contains(&finding) {
             return;
@@ -164,12 +193,15 @@ pub fn everything<R: Records>(
     plan: &Plan,
     progress: impl FnMut(u64),
 ) -> Result<Report, ShelfError> {
-    let mut seen = records::Seen::default();
+    let (mut seen, mut tally) = (records::Seen::default(), links::Tally::new(STRIDE));
     let mut report = walk(records, plan, progress, |records, from, bodies, report| {
-        records::check(records, from, bodies, &mut seen, report)
+        records::check(records, from, bodies, (&mut seen, &mut tally), report)
     })?;
+    let head = records.head()?;
+    records::check_beyond(records, head.size(), &mut report)?;
+    tally.settle(records, &mut report)?;
     if plan.from == 0 {
-        seen.compare(&records.head()?, &mut report);
+        seen.compare(&head, &mut report);
     }
     Ok(report)
 }

@@ -1,13 +1,12 @@
 //! The rows that hang on the entries: projections, item hashes, items, the head's other columns.
 
-use std::collections::BTreeMap;
-
 use crate::merkle::Hash;
 use crate::merkle::tree::root_of;
 
 use super::super::entry::{Kind, ReadEntry};
-use super::super::item::Item;
-use super::super::{Head, Projection, Records, ShelfError, StoredItem};
+use super::super::items;
+use super::super::{Head, Projection, Records, ShelfError};
+use super::links::{Key, Sums, Tally};
 use super::tree::on_all_cores;
 use super::{Finding, Report};
 
@@ -35,75 +34,119 @@ pub(super) fn check<R: Records>(
     records: &mut R,
     from: u64,
     bodies: &[Vec<u8>],
-    seen: &mut Seen,
+    (seen, tally): (&mut Seen, &mut Tally),
     report: &mut Report,
 ) -> Result<(), ShelfError> {
     let until = from.saturating_add(u64::try_from(bodies.len()).unwrap_or(u64::MAX));
-    let mut projections: BTreeMap<u64, Option<Projection>> = records
-        .projections(from, until)?
-        .into_iter()
-        .map(|stored| (stored.index, stored.projection))
-        .collect();
-    let mut items: BTreeMap<u64, Vec<StoredItem>> = BTreeMap::new();
-    for item in records.items(from, until)? {
-        items.entry(item.index).or_default().push(item);
-    }
-    let entries = on_all_cores(bodies, |body| ReadEntry::parse(body).ok());
-    for (index, entry) in (from..until).zip(entries) {
-        let Some(entry) = entry else {
-            report.add(Finding::Entry(index));
-            continue;
-        };
-        if entry.facts.restricting {
+    let mut projections = records.projections(from, until)?.into_iter().peekable();
+    let mut runs = records.items(from, until)?.into_iter().peekable();
+    let rows = (from..until).zip(bodies).map(|(index, body)| Rows {
+        index,
+        body,
+        projection: projections
+            .next_if(|stored| stored.index == index)
+            .and_then(|stored| stored.projection),
+        run: runs.next_if(|stored| stored.index == index).map(|stored| stored.run),
+    });
+    let rows: Vec<Rows<'_>> = rows.collect();
+    let key = tally.key();
+    let looks = on_all_cores(&rows, |rows| rows.look(key));
+    for (index, look) in (from..until).zip(looks) {
+        if look.restricting {
             seen.last_restricting = Some(index);
         }
-        if entry.facts.kind == Kind::Restore {
-            seen.restores = seen.restores.saturating_add(1);
+        seen.restores = seen.restores.saturating_add(u32::from(look.is_restore));
+        tally.add(index, look.sums);
+        // An altered entry is named already; that its projection differs is no second finding.
+        let altered = !look.findings.is_empty() && report.findings.contains(&Finding::Entry(index));
+        for finding in look.findings {
+            if !altered || finding != Finding::Projection(index) {
+                report.add(finding);
+            }
         }
-        let stored = projections.remove(&index).flatten();
-        let items = items.remove(&index).unwrap_or_default();
-        report.check_entry(index, &entry, stored, &items);
     }
     Ok(())
 }
 
-impl Report {
-    fn check_entry(
-        &mut self,
-        index: u64,
-        entry: &ReadEntry,
-        stored: Option<Projection>,
-        items: &[StoredItem],
-    ) {
-        let Some(stored) = stored else { return self.add(Finding::Projection(index)) };
-        let expected = Projection {
-            response_salt: stored.response_salt,
-            item_hashes: stored.item_hashes.clone(),
-            ..Projection::of(&entry.facts)
+/// Names rows that hang on entries which the head does not count.
+pub(super) fn check_beyond<R: Records>(
+    records: &mut R,
+    size: u64,
+    report: &mut Report,
+) -> Result<(), ShelfError> {
+    for stored in records.projections(size, u64::MAX)? {
+        report.add(Finding::Projection(stored.index));
+    }
+    for stored in records.items(size, u64::MAX)? {
+        report.add(Finding::Items(stored.index));
+    }
+    Ok(())
+}
+
+/// One entry and all that hangs on it.
+struct Rows<'a> {
+    index: u64,
+    body: &'a [u8],
+    projection: Option<Projection>,
+    run: Option<Vec<u8>>,
+}
+
+/// What one entry and its rows show.
+#[derive(Default)]
+struct Look {
+    restricting: bool,
+    is_restore: bool,
+    sums: Sums,
+    findings: Vec<Finding>,
+}
+
+impl Rows<'_> {
+    fn look(&self, key: &Key) -> Look {
+        let mut look = Look::default();
+        if let Some(run) = &self.run {
+            look.sums = key.of_run(self.index, run);
+        }
+        let Ok(entry) = ReadEntry::parse(self.body) else {
+            look.findings.push(Finding::Entry(self.index));
+            return look;
         };
-        // An altered entry is named already; that its projection differs is no second finding.
-        if stored != expected && !self.findings.contains(&Finding::Entry(index)) {
-            self.add(Finding::Projection(index));
+        look.restricting = entry.facts.restricting;
+        look.is_restore = entry.facts.kind == Kind::Restore;
+        let Some(stored) = &self.projection else {
+            look.findings.push(Finding::Projection(self.index));
+            return look;
+        };
+        if !stored.says(&entry.facts) {
+            look.findings.push(Finding::Projection(self.index));
         }
         let hashes = &stored.item_hashes;
         let sound = entry.items.map_or(hashes.is_empty(), |tree| {
             u32::try_from(hashes.len()) == Ok(tree.count) && root_of(hashes) == tree.root
         });
-        if !sound {
-            return self.add(Finding::ItemHashes(index));
+        if sound {
+            self.look_at_items(hashes, &mut look.findings);
+        } else {
+            look.findings.push(Finding::ItemHashes(self.index));
         }
-        for item in items {
-            if !is_sound(item, hashes) {
-                self.add(Finding::Item { index, position: item.position });
+        look
+    }
+
+    /// Compares each item that is not erased with its hash.
+    fn look_at_items(&self, hashes: &[Hash], findings: &mut Vec<Finding>) {
+        let index = self.index;
+        let items = match &self.run {
+            None => Some(Vec::new()),
+            Some(run) => items::read(run).filter(|items| !items.is_empty()),
+        };
+        match items {
+            Some(items) if items.len() == hashes.len() => {
+                for (position, (item, hash)) in (0..).zip(items.into_iter().zip(hashes)) {
+                    if !item.is_empty() && Hash::leaf(item) != *hash {
+                        findings.push(Finding::Item { index, position });
+                    }
+                }
             }
+            _ => findings.push(Finding::Items(index)),
         }
     }
-}
-
-/// Whether a stored item is the one that was hashed, and hangs on the contact it names.
-fn is_sound(stored: &StoredItem, hashes: &[Hash]) -> bool {
-    let hash = usize::try_from(stored.position).ok().and_then(|place| hashes.get(place));
-    let names_contact = Item::parse(&stored.bytes)
-        .is_ok_and(|item| stored.contact_ref.is_none_or(|contact| contact == item.contact_ref));
-    hash == Some(&Hash::leaf(&stored.bytes)) && names_contact
 }

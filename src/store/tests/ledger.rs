@@ -16,7 +16,7 @@ use crate::id::{ContactNo, ContactRef, PartnerId, PolicyVersion, RequestId, Thum
 use crate::ledger::entry::ReadEntry;
 use crate::ledger::{
     Appended, Archive as _, Draft, Entry, Facts, Item, Kind, Prepared, Refused, Shelf as _,
-    ShelfError,
+    ShelfError, items,
 };
 use crate::merkle::Hash;
 use crate::merkle::tree::Frontier;
@@ -257,7 +257,7 @@ fn what_is_written_cannot_be_rewritten() {
         let mut drafts: Vec<_> = (0..256).map(|_| draft(Kind::AuditQuery)).collect();
         drafts[0] = Draft {
             response_salt: Some([1; 16]),
-            ..Draft::new(entry(facts(Kind::Release), vec![item(Some(1), 1)]))
+            ..Draft::new(entry(facts(Kind::Release), (1..4).map(|n| item(Some(n), 1)).collect()))
         };
         append(&mut store.shelf(), drafts);
         let mut connection = connection::open(&bed.url, Use::Write).unwrap();
@@ -266,7 +266,10 @@ fn what_is_written_cannot_be_rewritten() {
             "DELETE FROM ledger_entry WHERE idx = 3",
             "UPDATE ledger_tile SET n = 7",
             "DELETE FROM ledger_tile",
-            "UPDATE ledger_item SET pos = 4",
+            "UPDATE disclosed_item SET pos = 4",
+            "UPDATE ledger_items SET idx = 5",
+            "UPDATE ledger_items SET items = items",
+            "DELETE FROM ledger_items",
             "UPDATE ledger_projection SET kind = 'intake' WHERE idx = 3",
             "UPDATE ledger_projection SET response_salt = item_hashes WHERE idx = 0",
             "DELETE FROM ledger_projection WHERE idx = 3",
@@ -276,11 +279,59 @@ fn what_is_written_cannot_be_rewritten() {
         }
         for permitted in [
             "UPDATE ledger_projection SET response_salt = NULL WHERE idx = 0",
-            "DELETE FROM ledger_item WHERE contact_no = 1",
+            "DELETE FROM disclosed_item WHERE contact_no = 1",
         ] {
             connection.batch_execute(permitted).unwrap();
         }
         assert_eq!(count(&store, "SELECT count(*) FROM ledger_projection"), 256);
+    });
+}
+
+#[test]
+fn of_the_items_of_an_entry_one_can_be_cut_and_nothing_else_changes() {
+    on_both(|bed| {
+        let store = bed.store();
+        let items: Vec<Item> = (1..6).map(|n| item(Some(n), 7)).collect();
+        let whole = entry(facts(Kind::Release), items).item_run().to_vec();
+        let mut drafts = Vec::new();
+        for _ in 0..2 {
+            let items = (1..6).map(|n| item(Some(n), 7)).collect();
+            drafts.push(Draft::new(entry(facts(Kind::Release), items)));
+        }
+        append(&mut store.shelf(), drafts);
+        let mut connection = connection::open(&bed.url, Use::Write).unwrap();
+        let mut write = |run: &[u8]| {
+            fixed::<()>("UPDATE ledger_items SET items = $1 WHERE idx = 1")
+                .bind::<diesel::sql_types::Binary, _>(run)
+                .execute(&mut connection)
+        };
+        let cut = |run: &[u8], position| items::cut(run, position).unwrap();
+        let once = cut(&whole, 2);
+        let length = whole.len() / 5;
+        let mut altered = once.clone();
+        altered[once.len() - 1] ^= 1;
+        let mut before = once.clone();
+        before[3] ^= 1;
+        for forbidden in [
+            &[] as &[u8],
+            &whole[..length * 4],
+            &whole[length..],
+            &cut(&once, 3),
+            &altered,
+            &before,
+            &[&once[..], &[0, 0]].concat(),
+            &[&whole[..], b"more"].concat(),
+            &[&whole[..2 * length + 2], &whole[2 * length + 4..]].concat(),
+        ] {
+            assert!(write(forbidden).is_err(), "{} of {}", forbidden.len(), whole.len());
+        }
+        let mut run = whole;
+        for position in [2, 0, 4, 3, 1] {
+            run = cut(&run, position);
+            assert_eq!(write(&run), Ok(1), "{position}");
+            assert!(write(&run).is_err(), "the same again");
+        }
+        assert_eq!(run, [0; 10]);
     });
 }
 

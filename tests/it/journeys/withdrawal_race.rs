@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use fieldgate::domain::field::Field;
 use fieldgate::flows::release::{self, PageRequest};
 use fieldgate::flows::{Error, withdraw};
-use fieldgate::ledger::{Archive as _, Kind, Records as _};
+use fieldgate::ledger::items::split;
+use fieldgate::ledger::{Archive as _, Item, Kind, Records as _};
 use fieldgate::secret::Personal;
 use fieldgate::store::StoreError;
 use tokio::task::JoinSet;
@@ -106,18 +107,22 @@ fn no_disclosure_after_a_withdrawal(world: &World) {
     let (items, projections) = found;
     let kinds: HashMap<u64, Kind> =
         projections.iter().map(|one| (one.index, one.projection.as_ref().unwrap().kind)).collect();
+    let items: Vec<_> = items
+        .iter()
+        .flat_map(|one| split(&one.run).map(|item| (one.index, Item::parse(item).unwrap())))
+        .collect();
     let mut withdrawn: HashMap<_, u64> = HashMap::new();
-    for item in &items {
-        if kinds[&item.index] == Kind::Withdraw {
-            withdrawn.insert(item.contact_ref, item.index);
+    for (index, item) in &items {
+        if kinds[index] == Kind::Withdraw {
+            withdrawn.insert(item.contact_ref, *index);
         }
     }
     assert_eq!(withdrawn.len(), WITHDRAWALS);
-    for item in &items {
-        if kinds[&item.index] == Kind::Release
+    for (index, item) in &items {
+        if kinds[index] == Kind::Release
             && let Some(gone) = withdrawn.get(&item.contact_ref)
         {
-            assert!(item.index < *gone, "a disclosure stands after the withdrawal");
+            assert!(index < gone, "a disclosure stands after the withdrawal");
         }
     }
 }
