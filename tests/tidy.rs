@@ -51,6 +51,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("socket2", &["web/tls/"]),
     ("governor", &["web/"]),
     ("prometheus_client", &["web/"]),
+    ("lru", &["web/"]),
+    ("flate2", &["web/"]),
     ("jsonwebtoken", &["web/partner/", "cli/mod"]),
     ("diesel", &["store/"]),
     ("diesel_async", &["store/"]),

@@ -30,7 +30,7 @@ fn minted() -> &'static (Tokens, String) {
         let tokens = Tokens::new(keys, issuer.to_owned(), audience.to_owned());
         let wanted = Wanted {
             partner: PartnerId::new(),
-            scopes: Scopes { purposes: PurposeSet::EVERY, intake: true },
+            scopes: Scopes { purposes: PurposeSet::EVERY, intake: true, audit: true },
             certificate: Thumbprint([5; 32]),
             certificate_ends_at: NOW.plus(DAY),
             tokens_not_before: Moment(0),

@@ -55,7 +55,7 @@ pub(super) struct Named {
 pub(super) struct AddArguments {
     /// Short name: a-z, 0-9 and -.
     code: String,
-    /// distributor, reseller, `service_partner` or `in_house`.
+    /// distributor, reseller, `service_partner`, `in_house` or auditor.
     #[arg(long)]
     kind: String,
     /// Name of the legal entity.

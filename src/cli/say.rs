@@ -103,7 +103,7 @@ impl fmt::Display for Failure {
 impl From<flows::Error> for Failure {
     fn from(error: flows::Error) -> Self {
         match &error {
-            flows::Error::Unknown(_) => Self::new(Ending::Unknown, error),
+            flows::Error::Unknown(_) | flows::Error::Gone(_) => Self::new(Ending::Unknown, error),
             flows::Error::Refused(reason) => {
                 Self::new(Ending::Conflict, &error).hint(reason.row().hint)
             }

@@ -27,6 +27,8 @@ catalogue! {
     ServicePartner = 2, "service_partner" => KindRow { label: "Service partner" };
     /// The company itself: its mailer and its three collection points.
     InHouse = 3, "in_house" => KindRow { label: "Our own system" };
+    /// Reads the ledger for whoever checks us. No purpose lists it, so it never receives a lead.
+    Auditor = 4, "auditor" => KindRow { label: "Auditor" };
 }
 
 /// Where a partner stands. Only `Active` receives anything.

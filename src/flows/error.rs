@@ -1,4 +1,4 @@
-//! The seven ways a story can end badly, because a caller can do only seven things about it.
+//! The eight ways a story can end badly, because a caller can do only eight things about it.
 
 use std::fmt;
 
@@ -59,6 +59,9 @@ pub enum Error {
     /// It is not there, or the caller may not know of it.
     #[error("no such {0}")]
     Unknown(Thing),
+    /// It was here and was removed by a rule of retention.
+    #[error("this {0} was removed by a rule of retention")]
+    Gone(Thing),
     /// The rules say no. The refusal is an entry of the ledger already.
     #[error("refused: {}", .0.row().label)]
     Refused(Reason),

@@ -47,6 +47,9 @@ pub mod prove;
 /// What others kept of this log, held against it.
 pub mod sighting;
 
+/// Tiles, bundles and proofs by the names that clients send.
+pub mod serve;
+
 /// Re-hash everything and say what is wrong, where.
 pub mod verify;
 

@@ -129,6 +129,14 @@ pub fn find_log(tx: &mut ReadTx) -> Result<Option<LogIdentity>, StoreError> {
     Ok(rows.into_iter().next().map(identity))
 }
 
+/// The first index whose entry is kept; 0 unless entries were pruned, and in a database without
+/// a log.
+pub fn min_index(tx: &mut ReadTx) -> Result<u64, StoreError> {
+    let rows: Vec<i64> =
+        fixed::<BigInt>("SELECT min_index FROM ledger_log WHERE id = 1").load(tx.statement())?;
+    unsigned(rows.first().copied().unwrap_or(0))
+}
+
 /// Founds the log; there is one per database.
 ///
 /// # Errors

@@ -18,7 +18,7 @@ use actix_web::{Handler, Resource, Responder, Route, web};
 use super::caller::{Caller, Door, Entrance};
 use super::health;
 use super::limits::RequestLimits;
-use super::partner::{intake, leads, oauth, receipts, whoami};
+use super::partner::{intake, leads, log, oauth, receipts, whoami};
 use super::problem::net::{json_error, path_error, query_error};
 use super::public;
 
@@ -147,6 +147,11 @@ pub fn table() -> Table {
         .add(Method::GET, "/v1/leads", leads::list)
         .add(Method::GET, "/v1/leads/{id}", leads::one)
         .add(Method::GET, "/v1/receipts/{index}", receipts::show)
+        .add(Method::GET, "/ledger/v1/checkpoint.latest", log::latest)
+        .add(Method::GET, "/ledger/v1/tile/entries/{path:.*}", log::entries)
+        .add(Method::GET, "/ledger/v1/tile/{path:.*}", log::hashes)
+        .add(Method::GET, "/ledger/v1/proof/inclusion", log::inclusion)
+        .add(Method::GET, "/ledger/v1/proof/consistency", log::consistency)
         .add_batch(Method::POST, "/v1/contacts", intake::hand_in)
         .add(Method::GET, "/.well-known/oauth-authorization-server", public::metadata::server)
         .add(Method::GET, "/.well-known/oauth-protected-resource", public::metadata::resource)

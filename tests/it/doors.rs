@@ -31,6 +31,8 @@ fn the_access_matrix_is_the_one_that_was_agreed() {
 /// The row's path with something in the place of each name, and what it cannot do without.
 fn path_of(row: &Row) -> String {
     let path = row.path.replace("{id}", "x").replace("{index}", "0").replace("{code}", "busy");
+    let tile = if path.contains("entries") { "000.p/1" } else { "0/000.p/1" };
+    let path = path.replace("{path:.*}", tile);
     if row.path.starts_with("/v1/leads") { format!("{path}?purpose=offers") } else { path }
 }
 
@@ -46,16 +48,17 @@ fn ask(wire: &mut Wire, row: &Row, token: Option<&str>) -> String {
 /// What the documentation promises a wrong caller at a row of the partner door.
 fn promised(row: &Row, wrong: &str) -> Option<&'static str> {
     let oauth = row.path.starts_with("/oauth2/");
-    match (wrong, row.caller) {
+    let audit = row.caller == "certificate+token+audit";
+    let caller = if audit { "certificate+token" } else { row.caller };
+    // The log and one's own receipts are for every partner, whatever its token is for.
+    let any_scope = !audit && ["/v1/receipts", "/ledger"].iter().any(|of| row.path.starts_with(of));
+    match (wrong, caller) {
         ("no certificate" | "unregistered" | "revoked", _) => Some("handshake"),
         ("suspended", _) if oauth => Some("400 unauthorized_client"),
         ("suspended", _) | ("no grant", "certificate+token") => Some("403 partner_suspended"),
         ("no token", "certificate+token") => Some("401 token_missing"),
         ("garbage token" | "foreign token", "certificate+token") => Some("401 invalid_token"),
-        // Receipts are one's own entries, whatever they were for.
-        ("wrong scope", "certificate+token") if !row.path.starts_with("/v1/receipts") => {
-            Some("403 insufficient_scope")
-        }
+        ("wrong scope", "certificate+token") if !any_scope => Some("403 insufficient_scope"),
         _ => None,
     }
 }

@@ -21,7 +21,7 @@ use crate::web::problem::{Code, Problem};
 use crate::web::tls::connection::{Connection, Leaf};
 use crate::web::tls::trust::{PartnerRow, Trust};
 
-use super::scope::{INTAKE, Scopes};
+use super::scope::{AUDIT, INTAKE, Scopes};
 use super::token::{TokenFault, Tokens};
 
 /// Everything a request is measured against.
@@ -250,6 +250,11 @@ impl PartnerCaller {
     pub fn require_intake(&self) -> Result<(), Problem> {
         if self.scopes.intake { Ok(()) } else { Err(Problem::insufficient_scope(INTAKE)) }
     }
+
+    /// Whether it is an auditor, who may read entries of everybody.
+    pub fn audits(&self) -> bool {
+        self.scopes.audit
+    }
 }
 
 impl FromRequest for PartnerCaller {
@@ -264,4 +269,27 @@ impl FromRequest for PartnerCaller {
 impl Caller for PartnerCaller {
     const DOOR: Door = Door::Partner;
     const KIND: &'static str = "certificate+token";
+}
+
+/// An auditor: a partner whose token has the scope `audit`, which is granted to that kind alone.
+#[derive(Debug, Clone)]
+pub struct AuditorCaller(pub PartnerCaller);
+
+impl FromRequest for AuditorCaller {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let passed = gate(request).and_then(|gate| gate.admit(request));
+        let scoped = passed.and_then(|caller| match caller.audits() {
+            true => Ok(Self(caller)),
+            false => Err(Problem::insufficient_scope(AUDIT)),
+        });
+        ready(scoped)
+    }
+}
+
+impl Caller for AuditorCaller {
+    const DOOR: Door = Door::Partner;
+    const KIND: &'static str = "certificate+token+audit";
 }

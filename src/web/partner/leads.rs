@@ -25,6 +25,11 @@ const LEDGER_INDEX: HeaderName = HeaderName::from_static("ledger-index");
 /// The bytes of the entry of an answer, base64.
 const LEDGER_ENTRY: HeaderName = HeaderName::from_static("ledger-entry");
 
+/// Asks for the whole proof in the body (RFC 7240 §2), and says that it is there.
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+const RECEIPT_INLINE: &str = "receipt=inline";
+
 /// The parameters of a page. Unknown and repeated ones are refused.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -74,7 +79,9 @@ pub async fn list(
     caller.require(ask.what.purpose)?;
     let released = release::page(&gateway, asker(&caller), ask).await?;
     let next = released.next.as_ref().map(|cursor| next_link(&request, cursor));
-    let mut answer = answer(&released, &PageBody(&released));
+    let proof = inline_proof(&request, &released);
+    let body = PageBody(&released, proof.as_deref());
+    let mut answer = answer(&released, proof.is_some(), &body);
     if let Some(next) = next {
         answer.headers_mut().append(LINK, next.parse().map_err(|_| Problem::new(Code::Internal))?);
     }
@@ -96,16 +103,31 @@ pub async fn one(
     caller.require(purpose)?;
     let what = Request { purpose, fields, territory: None, point: None };
     let released = release::one(&gateway, asker(&caller), what, &id).await?;
-    Ok(answer(&released, &OneBody(&released)))
+    let proof = inline_proof(&request, &released);
+    Ok(answer(&released, proof.is_some(), &OneBody(&released, proof.as_deref())))
 }
 
 fn asker(caller: &PartnerCaller) -> Asker {
     Asker { partner: caller.partner, certificate: caller.certificate, request: caller.request }
 }
 
-fn answer(released: &Released, body: &impl Serialize) -> HttpResponse {
+/// The receipt under the checkpoint of the very commit that holds the entry, where the client
+/// prefers it in the body: then nothing has to be fetched later.
+fn inline_proof(request: &HttpRequest, released: &Released) -> Option<String> {
+    let preferences = request.headers().get_all(PREFER).filter_map(|value| value.to_str().ok());
+    let inline = preferences
+        .flat_map(|value| value.split(','))
+        .any(|one| one.trim().eq_ignore_ascii_case(RECEIPT_INLINE));
+    inline.then(|| released.receipt.proof().to_string())
+}
+
+fn answer(released: &Released, inline: bool, body: &impl Serialize) -> HttpResponse {
     let index = released.receipt.index();
-    HttpResponse::Ok()
+    let mut answer = HttpResponse::Ok();
+    if inline {
+        answer.insert_header((PREFERENCE_APPLIED, RECEIPT_INLINE));
+    }
+    answer
         .insert_header((LEDGER_INDEX, index.to_string()))
         .insert_header((LEDGER_ENTRY, STANDARD.encode(released.receipt.entry_bytes())))
         .append_header((LINK, format!("</v1/receipts/{index}>; rel=\"receipt\"")))
@@ -157,9 +179,9 @@ fn check_accept(request: &HttpRequest) -> Result<(), Problem> {
     if accept.split(',').any(fits) { Ok(()) } else { Err(Problem::new(Code::NotAcceptable)) }
 }
 
-struct PageBody<'a>(&'a Released);
+struct PageBody<'a>(&'a Released, Option<&'a str>);
 
-struct OneBody<'a>(&'a Released);
+struct OneBody<'a>(&'a Released, Option<&'a str>);
 
 struct Leads<'a>(&'a [Lead]);
 
@@ -168,17 +190,19 @@ struct LeadBody<'a>(&'a Lead);
 struct Values<'a>(&'a [(Field, Personal)]);
 
 #[derive(Serialize)]
-struct ReceiptBody {
+struct ReceiptBody<'a> {
     index: u64,
     href: String,
     salt: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<&'a str>,
 }
 
-impl ReceiptBody {
-    fn of(released: &Released) -> Self {
+impl<'a> ReceiptBody<'a> {
+    fn of(released: &Released, proof: Option<&'a str>) -> Self {
         let index = released.receipt.index();
         let salt = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(released.salt);
-        Self { index, href: format!("/v1/receipts/{index}"), salt }
+        Self { index, href: format!("/v1/receipts/{index}"), salt, proof }
     }
 }
 
@@ -187,7 +211,7 @@ impl Serialize for PageBody<'_> {
         let mut map = serializer.serialize_map(Some(6))?;
         map.serialize_entry("leads", &Leads(&self.0.leads))?;
         map.serialize_entry("next", &self.0.next)?;
-        frame(&mut map, self.0)?;
+        frame(&mut map, self.0, self.1)?;
         map.end()
     }
 }
@@ -196,17 +220,21 @@ impl Serialize for OneBody<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("lead", &self.0.leads.first().map(LeadBody))?;
-        frame(&mut map, self.0)?;
+        frame(&mut map, self.0, self.1)?;
         map.end()
     }
 }
 
 /// What every answer with leads says about them.
-fn frame<M: serde::ser::SerializeMap>(map: &mut M, released: &Released) -> Result<(), M::Error> {
+fn frame<M: serde::ser::SerializeMap>(
+    map: &mut M,
+    released: &Released,
+    proof: Option<&str>,
+) -> Result<(), M::Error> {
     map.serialize_entry("purpose", released.purpose.code())?;
     map.serialize_entry("policy_version", &released.policy.0)?;
     map.serialize_entry("use_until", &released.use_until.day())?;
-    map.serialize_entry("receipt", &ReceiptBody::of(released))
+    map.serialize_entry("receipt", &ReceiptBody::of(released, proof))
 }
 
 impl Serialize for Leads<'_> {

@@ -21,6 +21,9 @@ pub mod oauth;
 /// Leads: a page, or one.
 pub mod leads;
 
+/// Checkpoints, tiles and proofs of the log.
+pub mod log;
+
 /// The proof of an entry.
 pub mod receipts;
 
@@ -79,12 +82,14 @@ where
 {
     let PartnerDoor { tls, gate, limits, metadata_url, table } = door;
     let metrics = Arc::clone(&tls.metrics);
+    let tiles = web::Data::new(log::Tiles::default());
     let answering = Answering { door: Door::Partner.code(), metadata_url, metrics };
     serve(listener, tls, move || {
         App::new()
             .app_data(web::ThinData(answering.clone()))
             .app_data(web::ThinData(limits.clone()))
             .app_data(web::Data::from(Arc::clone(&gate)))
+            .app_data(tiles.clone())
             .configure(|app| table.register(Door::Partner, &limits, app))
             .configure(extra.clone())
             .default_service(web::to(nothing_here))

@@ -4,6 +4,8 @@ use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
+use crate::flows::release::Asker;
+use crate::flows::{Gateway, audit};
 use crate::id::Thumbprint;
 use crate::web::problem::Problem;
 use crate::web::problem::oauth::OauthError;
@@ -92,6 +94,9 @@ pub async fn token(
     if scopes.is_empty() || !scopes.within(granted) {
         return Err(OauthError::InvalidScope);
     }
+    if scopes.audit {
+        let_auditor_in(&request, &caller).await?;
+    }
     let wanted = Wanted {
         partner: caller.id,
         scopes,
@@ -106,6 +111,16 @@ pub async fn token(
         expires_in: minted.expires_in_s,
         scope: scopes.text(),
     }))
+}
+
+/// What an auditor reads until its token ends stands behind one entry, made before the token.
+async fn let_auditor_in(request: &HttpRequest, caller: &CertificateCaller) -> Result<(), Problem> {
+    let missing =
+        || Problem::broken(&std::io::Error::other("the door was opened without a gateway"));
+    let gateway = request.app_data::<web::Data<Gateway>>().ok_or_else(missing)?;
+    let asker =
+        Asker { partner: caller.id, certificate: caller.leaf.thumbprint, request: caller.request };
+    Ok(audit::let_in(gateway, asker).await?)
 }
 
 /// The token of a form, if it is one of the caller's own and still holds.

@@ -1,9 +1,10 @@
-//! Receipts: the proof of an entry, for the partner it names.
+//! Receipts: the proof of an entry, for the partner it names and for auditors.
 
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpResponse, web};
 
-use crate::flows::{Gateway, audit};
+use crate::flows::Gateway;
+use crate::flows::audit::{self, Reader};
 use crate::web::problem::{Code, Problem};
 
 use super::caller::PartnerCaller;
@@ -15,9 +16,15 @@ pub async fn show(
     index: web::Path<String>,
     gateway: web::Data<Gateway>,
 ) -> Result<HttpResponse, Problem> {
-    let plain = !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit());
-    let index = index.parse::<u64>().ok().filter(|_| plain);
-    let index = index.ok_or_else(|| Problem::new(Code::NotFound))?;
-    let proof = audit::receipt(&gateway, caller.partner, index).await?;
+    let index = number(&index).ok_or_else(|| Problem::new(Code::NotFound))?;
+    let reader = if caller.audits() { Reader::Auditor } else { Reader::Partner(caller.partner) };
+    let proof = audit::receipt(&gateway, reader, index).await?;
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; charset=utf-8")).body(proof))
+}
+
+/// A decimal as the ledger writes it: digits, no sign, no leading zero except `0`.
+pub(super) fn number(text: &str) -> Option<u64> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    let canonical = plain && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|_| canonical)
 }

@@ -1,4 +1,5 @@
-//! What a token may be asked for: purposes, and handing in contacts for our own systems.
+//! What a token may be asked for: purposes, handing in contacts for our own systems, and reading
+//! the ledger for auditors.
 
 use crate::clock::Moment;
 use crate::domain::purpose::{Purpose, PurposeSet};
@@ -7,6 +8,9 @@ use crate::web::tls::trust::PartnerRow;
 /// The scope under which a collection point hands in contacts.
 pub const INTAKE: &str = "intake";
 
+/// The scope under which an auditor reads the ledger.
+pub const AUDIT: &str = "audit";
+
 /// The scopes of one token (RFC 6749 §3.3): codes separated by single spaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Scopes {
@@ -14,6 +18,8 @@ pub struct Scopes {
     pub purposes: PurposeSet,
     /// Whether contacts may be handed in.
     pub intake: bool,
+    /// Whether the ledger may be read.
+    pub audit: bool,
 }
 
 impl Scopes {
@@ -27,6 +33,7 @@ impl Scopes {
                     scopes.purposes = scopes.purposes.or(PurposeSet::of(&[purpose]));
                 }
                 None if code == INTAKE && !scopes.intake => scopes.intake = true,
+                None if code == AUDIT && !scopes.audit => scopes.audit = true,
                 _ => return None,
             }
         }
@@ -35,28 +42,32 @@ impl Scopes {
 
     /// Everything a partner may ask for at `now`.
     pub fn granted(partner: &PartnerRow, now: Moment) -> Self {
-        Self { purposes: partner.purposes(now), intake: partner.hands_in() }
+        let (intake, audit) = (partner.hands_in(), partner.audits());
+        Self { purposes: partner.purposes(now), intake, audit }
     }
 
     /// Whether nothing is in it.
     pub fn is_empty(self) -> bool {
-        self.purposes.is_empty() && !self.intake
+        self.purposes.is_empty() && !self.intake && !self.audit
     }
 
     /// Whether the other has all that this has.
     pub fn within(self, other: Self) -> bool {
-        self.purposes.within(other.purposes) && (other.intake || !self.intake)
+        self.purposes.within(other.purposes)
+            && (other.intake || !self.intake)
+            && (other.audit || !self.audit)
     }
 
     /// The text of parameter and claim.
     pub fn text(self) -> String {
-        let intake = self.intake.then_some(INTAKE);
-        self.purposes.iter().map(Purpose::code).chain(intake).collect::<Vec<_>>().join(" ")
+        let more = [self.intake.then_some(INTAKE), self.audit.then_some(AUDIT)];
+        let purposes = self.purposes.iter().map(Purpose::code);
+        purposes.chain(more.into_iter().flatten()).collect::<Vec<_>>().join(" ")
     }
 
     /// Every scope there is, for the metadata.
     pub fn every() -> Vec<&'static str> {
-        Purpose::ALL.iter().map(|purpose| purpose.code()).chain([INTAKE]).collect()
+        Purpose::ALL.iter().map(|purpose| purpose.code()).chain([INTAKE, AUDIT]).collect()
     }
 }
 
@@ -75,6 +86,10 @@ mod tests {
         }
         assert!(Scopes::read("offers").unwrap().within(scopes));
         assert!(!Scopes::read("licensing").unwrap().within(scopes));
-        assert!(!Scopes::read("intake").unwrap().within(Scopes::read("offers").unwrap()));
+        for own in ["intake", "audit"] {
+            assert!(!Scopes::read(own).unwrap().within(Scopes::read("offers").unwrap()));
+            assert_eq!(Scopes::read(own).unwrap().text(), own);
+            assert_eq!(Scopes::read(&format!("{own} {own}")), None);
+        }
     }
 }

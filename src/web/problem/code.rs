@@ -119,7 +119,7 @@ codes! {
         "use a fresh key for each new request";
     /// It was here once.
     Gone = 410 "gone" "this is no longer available",
-        "begin again";
+        "an entry below the ledger's minimum index was pruned; its receipt and all hashes still hold";
     /// The body is too large.
     PayloadTooLarge = 413 "payload_too_large" "the body is larger than this endpoint accepts",
         "send smaller batches", closes;

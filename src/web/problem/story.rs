@@ -8,6 +8,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::Unknown(_) => Self::new(Code::NotFound),
+            Error::Gone(_) => Self::new(Code::Gone),
             Error::Refused(reason) => Self::refused(reason),
             Error::Conflict(Thing::IdempotencyKey, _) => Self::new(Code::IdempotencyConflict),
             Error::Conflict(thing, says) => {

@@ -105,6 +105,11 @@ impl PartnerRow {
         self.kind == PartnerKind::InHouse
     }
 
+    /// Whether it may read the ledger itself, with everybody's entries.
+    pub fn audits(&self) -> bool {
+        self.kind == PartnerKind::Auditor
+    }
+
     /// The purposes it may use at `now`.
     pub fn purposes(&self, now: Moment) -> PurposeSet {
         self.grants

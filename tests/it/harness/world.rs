@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use fieldgate::clock::{Clock, Moment};
 use fieldgate::domain::contact::{CollectionPoint, Country, PointSet};
-use fieldgate::domain::disclosure::Request;
+use fieldgate::domain::disclosure::{Reason, Request};
 use fieldgate::domain::field::{Field, FieldSet};
 use fieldgate::domain::grant::{Grant, Territory};
 use fieldgate::domain::partner::{Partner, PartnerKind, PartnerState};
@@ -23,7 +23,7 @@ use fieldgate::vault::authority::{Authority, new_client_key, new_signing_key};
 use fieldgate::vault::keyring::{KeyUse, Keyring};
 use tempfile::TempDir;
 
-use super::postgres;
+use super::{Badge, postgres};
 
 pub const ORIGIN: &str = "test.example.com/fieldgate";
 
@@ -260,6 +260,20 @@ impl World {
     /// Pulls one page of offers.
     pub async fn pull(&self, asker: Asker, limit: u16) -> Result<Released, Error> {
         release::page(&self.gateway, asker, offers(limit)).await
+    }
+
+    /// So many entries that touch no contact, all queued at once.
+    pub async fn refusals(&self, badge: &Badge, count: usize) {
+        let refuse = |_| {
+            release::refuse(
+                &self.gateway,
+                badge.asker,
+                Some(Purpose::Support),
+                Reason::PurposeNotGranted,
+            )
+        };
+        let refused = futures_util::future::join_all((0..count).map(refuse)).await;
+        assert!(refused.iter().all(Result::is_ok), "a refusal was not recorded");
     }
 
     /// Re-hashes the whole ledger.

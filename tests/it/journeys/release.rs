@@ -7,6 +7,7 @@ use fieldgate::domain::disclosure::{Reason, Request};
 use fieldgate::domain::field::{Field, FieldSet};
 use fieldgate::domain::partner::PartnerKind;
 use fieldgate::domain::purpose::Purpose;
+use fieldgate::flows::audit::Reader;
 use fieldgate::flows::intake::Outcome;
 use fieldgate::flows::release::{self, PageRequest};
 use fieldgate::flows::withdraw::{self, Word};
@@ -44,8 +45,12 @@ fn a_partner_gets_what_was_granted_and_the_entry_names_exactly_that() {
                 let log = TlogPolicy::of_log(signer().verifier().clone());
                 let own = page.receipt.proof().to_string();
                 assert_eq!(verify_receipt(&own, &log).unwrap().index, page.receipt.index());
-                let later =
-                    audit::receipt(&world.gateway, asker.partner, page.receipt.index()).await;
+                let later = audit::receipt(
+                    &world.gateway,
+                    Reader::Partner(asker.partner),
+                    page.receipt.index(),
+                )
+                .await;
                 assert!(verify_receipt(&later.unwrap(), &log).is_ok());
                 cursor = page.next;
                 if cursor.is_none() {

@@ -12,6 +12,8 @@ mod intake;
 
 mod leads;
 
+mod log;
+
 mod oauth;
 
 mod raw;

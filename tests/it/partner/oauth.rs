@@ -186,7 +186,7 @@ fn the_public_door_publishes_what_clients_discover() {
     assert_eq!(told["grant_types_supported"], json!(["client_credentials"]));
     assert_eq!(told["response_types_supported"], json!(["none"]));
     assert_eq!(told["tls_client_certificate_bound_access_tokens"], true);
-    let scopes = json!(["offers", "licensing", "support", "news", "intake"]);
+    let scopes = json!(["offers", "licensing", "support", "news", "intake", "audit"]);
     assert_eq!(told["scopes_supported"], scopes);
     let resource = wire.call("GET", "/.well-known/oauth-protected-resource", &[], b"").json();
     assert_eq!(resource["resource"], partner.as_str());
