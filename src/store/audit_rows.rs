@@ -82,6 +82,7 @@ type ProjectionColumns = (
     Bool,
     Nullable<Binary>,
     Nullable<Binary>,
+    Nullable<Text>,
 );
 
 type ProjectionRow = (
@@ -98,13 +99,14 @@ type ProjectionRow = (
     bool,
     Option<Vec<u8>>,
     Option<Vec<u8>>,
+    Option<String>,
 );
 
 macro_rules! projection {
     ($rest:literal) => {
         concat!(
             "SELECT idx, kind, partner, purpose, op, at, reason, certificate, policy, fields, \
-             restricting, response_salt, item_hashes FROM ledger_projection ",
+             restricting, response_salt, item_hashes, decision FROM ledger_projection ",
             $rest
         )
     };
@@ -146,7 +148,7 @@ pub fn list_projections(
 
 fn projection_of(row: ProjectionRow) -> Result<(u64, Projection), StoreError> {
     let (index, kind, partner, purpose, op, at, reason, certificate, policy, fields, ..) = row;
-    let (restricting, salt, hashes) = (row.10, row.11, row.12);
+    let (restricting, salt, hashes, decision) = (row.10, row.11, row.12, row.13);
     let kind = read(Kind::from_code(&kind), "ledger_projection.kind")?;
     let partner =
         partner.as_deref().map(|text| read(text.parse().ok(), "ledger_projection.partner"));
@@ -166,7 +168,10 @@ fn projection_of(row: ProjectionRow) -> Result<(u64, Projection), StoreError> {
         purpose: purpose.transpose()?,
         op,
         at: Moment(at),
-        decision: kind.decision(),
+        decision: decision
+            .as_deref()
+            .map(|code| read(decision_of(code), "ledger_projection.decision"))
+            .transpose()?,
         reason: reason.transpose()?,
         certificate: certificate.transpose()?,
         policy: policy.map(PolicyVersion),
@@ -176,6 +181,10 @@ fn projection_of(row: ProjectionRow) -> Result<(u64, Projection), StoreError> {
         item_hashes: read(hashes, "ledger_projection.item_hashes")?,
     };
     Ok((unsigned(index)?, projection))
+}
+
+fn decision_of(code: &str) -> Option<&'static str> {
+    Kind::from_code(code).and_then(Kind::decision)
 }
 
 /// The columns of the entries `from..until`, for the auditor's walk: what cannot be read at all is

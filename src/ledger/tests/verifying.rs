@@ -17,7 +17,7 @@ fn checkpoint(rows: &mut Rows) -> Note {
 }
 
 fn plan(rows: &mut Rows) -> Plan {
-    Plan { log: vec![log_key()], checkpoints: vec![checkpoint(rows)], from: 0 }
+    Plan { log: vec![log_key()], checkpoints: vec![checkpoint(rows)], ..Plan::default() }
 }
 
 fn walk(rows: &mut Rows, plan: &Plan) -> Report {
@@ -307,7 +307,7 @@ fn a_rewritten_history_contradicts_its_signed_checkpoints() {
     let mut old = filled(300).rows();
     let signed = checkpoint(&mut old);
     let mut rows = filled(SIZE).rows();
-    let plan = Plan { log: vec![log_key()], checkpoints: vec![signed.clone()], from: 0 };
+    let plan = Plan { log: vec![log_key()], checkpoints: vec![signed.clone()], ..Plan::default() };
     assert!(walk(&mut rows, &plan).is_sound());
     // A consistent ledger with another entry 3: only the checkpoint can tell.
     let mut forged = rewritten();
@@ -347,6 +347,46 @@ fn a_pruned_ledger_is_checked_from_its_first_body() {
     assert!(found.contains(&Finding::TileRoot { level: 0, n: 0 }), "{found:?}");
     let found = altered(&mut rows, &plan, |r| &mut r.bodies.get_mut(&300).unwrap()[9]);
     assert!(found.contains(&Finding::Entry(300)), "{found:?}");
+}
+
+#[test]
+fn a_walk_goes_on_where_another_ended() {
+    let whole = filled(SIZE).rows();
+    for checked in [0, 1, 255, 256, 300, 512, 599, SIZE] {
+        let earlier = walk(&mut filled(checked).rows(), &Plan::default()).checked;
+        let mut rows = whole.clone();
+        let plan = Plan { since: Some(earlier), ..plan(&mut rows) };
+        let report = walk(&mut rows, &plan);
+        assert_eq!(report.findings, [], "{checked}");
+        assert_eq!(report.entries, SIZE - checked / 256 * 256, "{checked}");
+        // What is behind is found, down to the tile in which the other walk ended.
+        rows.last_restricting = rows.last_restricting.map(|index| index - 10);
+        assert_eq!(walk(&mut rows, &plan).findings, [Finding::Head("last_restricting")]);
+        rows.last_restricting = whole.last_restricting;
+        let link = rows.links.iter().copied().find(|link| link.index > 520).unwrap();
+        rows.links.remove(&link);
+        let found = walk(&mut rows, &plan).findings;
+        let named = Finding::Unlinked { index: link.index, position: link.position };
+        assert_eq!(found, [named], "{checked}");
+    }
+}
+
+#[test]
+fn what_an_earlier_walk_checked_must_still_be_there() {
+    let mut forged = rewritten();
+    let since = |size| Some(walk(&mut filled(size).rows(), &Plan::default()).checked);
+    for checked in [4, 255, 256, 300, 512, SIZE] {
+        let plan = Plan { since: since(checked), ..Plan::default() };
+        let report = walk(&mut forged, &plan);
+        assert_eq!(report.findings, [Finding::Since(checked)], "{checked}");
+        assert_eq!(report.entries, SIZE, "it began anew");
+    }
+    // The third entry was still the same.
+    let plan = Plan { since: since(3), ..Plan::default() };
+    assert!(walk(&mut forged, &plan).is_sound());
+    let mut shorter = filled(500).rows();
+    let plan = Plan { since: since(SIZE), ..Plan::default() };
+    assert_eq!(walk(&mut shorter, &plan).findings, [Finding::Since(SIZE)]);
 }
 
 #[test]

@@ -94,14 +94,15 @@ impl Tally {
         *held = held.plus(sums);
     }
 
-    /// Reads all links to the entries that were counted or stand behind them, and names what one
-    /// side has and the other has not.
+    /// Reads all links to the entries that were counted or stand behind them (if none was, behind
+    /// the `size` of the ledger), and names what one side has and the other has not.
     pub(super) fn settle<R: Records>(
         mut self,
         records: &mut R,
+        size: u64,
         report: &mut Report,
     ) -> Result<(), ShelfError> {
-        let from = self.from.unwrap_or(0);
+        let from = self.from.unwrap_or(size);
         let mut after = None;
         loop {
             let links = records.links(from, after, PAGE)?;

@@ -17,7 +17,7 @@ use crate::merkle::proof::TreeHead;
 use crate::merkle::tile::WIDTH;
 
 use super::prove::{ProveError, root_at};
-use super::{Archive, Link, Records, ShelfError};
+use super::{Archive, Head, Link, Records, ShelfError};
 
 pub use receipts::{ReceiptError, VerifiedReceipt, verify_receipt};
 
@@ -80,6 +80,9 @@ pub enum Finding {
         /// Place of the item.
         position: u32,
     },
+    /// The ledger no longer begins with the entries of this number that an earlier walk checked;
+    /// this walk began anew at the first.
+    Since(u64),
     /// A checkpoint of this size is not signed by the log, or shows another root.
     Checkpoint(u64),
 }
@@ -118,6 +121,9 @@ impl fmt::Display for Finding {
             Self::Unlinked { index, position } => {
                 write!(f, "the link to item {position} of entry {index} is missing")
             }
+            Self::Since(size) => {
+                write!(f, "the {size} entries that were checked before are no longer in the ledger")
+            }
             Self::Checkpoint(size) => {
                 write!(f, "the checkpoint of size {size} does not belong to these entries")
             }
@@ -135,6 +141,9 @@ pub struct Plan {
     /// Bodies and their rows below this index were pruned; a multiple of 256. Below it the stored
     /// leaf hashes are taken, and checked against the root like all others.
     pub from: u64,
+    /// The head that an earlier walk found sound ([`Report::checked`]): this one begins there.
+    /// What stands before is not read again, but must still lead to the same root.
+    pub since: Option<Head>,
 }
 
 /// The outcome of a walk.
@@ -142,6 +151,8 @@ pub struct Plan {
 pub struct Report {
     /// Size and root of the ledger as its head has them.
     pub head: TreeHead,
+    /// The head as this walk read it: what a later walk can begin at, if nothing is wrong.
+    pub checked: Head,
     /// Bodies that were hashed.
     pub entries: u64,
     /// What is wrong; empty if all is well. At most `FINDINGS_MAX`.
@@ -154,6 +165,12 @@ impl Report {
     /// Whether nothing is wrong.
     pub fn is_sound(&self) -> bool {
         self.findings.is_empty()
+    }
+
+    fn of(head: &Head) -> Self {
+        let tree_head = TreeHead { size: head.size(), root: head.frontier.root() };
+        let checked = head.clone();
+        Self { head: tree_head, checked, entries: 0, findings: Vec::new(), more: 0 }
     }
 
     fn is_full(&self) -> bool {
@@ -193,14 +210,16 @@ pub fn everything<R: Records>(
     plan: &Plan,
     progress: impl FnMut(u64),
 ) -> Result<Report, ShelfError> {
-    let (mut seen, mut tally) = (records::Seen::default(), links::Tally::new(STRIDE));
+    let mut seen = records::Seen::after(plan.since.as_ref());
+    let mut tally = links::Tally::new(STRIDE);
     let mut report = walk(records, plan, progress, |records, from, bodies, report| {
         records::check(records, from, bodies, (&mut seen, &mut tally), report)
     })?;
-    let head = records.head()?;
+    let head = report.checked.clone();
     records::check_beyond(records, head.size(), &mut report)?;
-    tally.settle(records, &mut report)?;
-    if plan.from == 0 {
+    tally.settle(records, head.size(), &mut report)?;
+    let anew = report.findings.iter().any(|finding| matches!(finding, Finding::Since(_)));
+    if plan.from == 0 && !anew {
         seen.compare(&head, &mut report);
     }
     Ok(report)
@@ -214,11 +233,9 @@ fn walk<A: Archive>(
     mut also: impl FnMut(&mut A, u64, &[Vec<u8>], &mut Report) -> Result<(), ShelfError>,
 ) -> Result<Report, ShelfError> {
     let head = archive.head()?;
-    let tree_head = TreeHead { size: head.size(), root: head.frontier.root() };
-    let mut report = Report { head: tree_head, entries: 0, findings: Vec::new(), more: 0 };
-    let mut climb = tree::Climb::default();
+    let mut report = Report::of(&head);
+    let (mut climb, mut from) = begin(archive, plan, &mut report)?;
     let pruned = (plan.from - plan.from % u64::from(WIDTH)).min(head.size());
-    let mut from = 0;
     while from < head.size() {
         let end = if from < pruned { pruned } else { head.size() };
         let until = (from + STRIDE).min(end);
@@ -244,6 +261,30 @@ fn walk<A: Archive>(
     climb.compare(&head.frontier, &mut report);
     check_checkpoints(archive, plan, &mut report)?;
     Ok(report)
+}
+
+/// Where the walk begins: at the first entry, or at the full tiles of an earlier walk if they are
+/// still what they were.
+fn begin<A: Archive>(
+    archive: &mut A,
+    plan: &Plan,
+    report: &mut Report,
+) -> Result<(tree::Climb, u64), ShelfError> {
+    let Some(since) = &plan.since else { return Ok((tree::Climb::default(), 0)) };
+    let root = match root_at(archive, since.size()) {
+        Ok(root) => Some(root),
+        Err(ProveError::Shelf(error)) => return Err(error),
+        Err(ProveError::Beyond | ProveError::Missing { .. }) => None,
+    };
+    let from = since.size() - since.size() % u64::from(WIDTH);
+    let climb = tree::Climb::resume(archive, &since.frontier, from)?;
+    match climb.filter(|_| root == Some(since.frontier.root())) {
+        Some(climb) => Ok((climb, from)),
+        None => {
+            report.add(Finding::Since(since.size()));
+            Ok((tree::Climb::default(), 0))
+        }
+    }
 }
 
 fn check_checkpoints<A: Archive>(

@@ -11,13 +11,32 @@ use super::tree::on_all_cores;
 use super::{Finding, Report};
 
 /// What the head must say, as far as the entries that were read can tell.
-#[derive(Default)]
 pub(super) struct Seen {
     last_restricting: Option<u64>,
     restores: u32,
+    /// Entries before this one are counted already.
+    from: u64,
 }
 
 impl Seen {
+    /// What an earlier walk has seen, or nothing.
+    pub(super) fn after(since: Option<&Head>) -> Self {
+        Self {
+            last_restricting: since.and_then(|since| since.last_restricting),
+            restores: since.map_or(0, |since| since.epoch),
+            from: since.map_or(0, Head::size),
+        }
+    }
+
+    fn take(&mut self, index: u64, look: &Look) {
+        if look.restricting {
+            self.last_restricting = Some(index);
+        }
+        if look.is_restore && index >= self.from {
+            self.restores = self.restores.saturating_add(1);
+        }
+    }
+
     /// Compares the head's columns with what the entries say.
     pub(super) fn compare(&self, head: &Head, report: &mut Report) {
         if head.last_restricting != self.last_restricting {
@@ -52,10 +71,7 @@ pub(super) fn check<R: Records>(
     let key = tally.key();
     let looks = on_all_cores(&rows, |rows| rows.look(key));
     for (index, look) in (from..until).zip(looks) {
-        if look.restricting {
-            seen.last_restricting = Some(index);
-        }
-        seen.restores = seen.restores.saturating_add(u32::from(look.is_restore));
+        seen.take(index, &look);
         tally.add(index, look.sums);
         // An altered entry is named already; that its projection differs is no second finding.
         let altered = !look.findings.is_empty() && report.findings.contains(&Finding::Entry(index));

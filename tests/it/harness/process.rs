@@ -246,7 +246,7 @@ impl Installed {
 
     /// Hashes the whole ledger again; every checkpoint must be a former state of it.
     pub fn verify(&self, checkpoints: Vec<Note>) -> Report {
-        let plan = Plan { log: vec![self.log.clone()], checkpoints, from: 0 };
+        let plan = Plan { log: vec![self.log.clone()], checkpoints, ..Plan::default() };
         self.look(move |tx| Ok::<_, StoreError>(verify::everything(tx, &plan, |_| {}))).unwrap()
     }
 }
