@@ -52,6 +52,18 @@ pub(super) fn begin_locked(connection: &mut AnyConnection) -> Result<HeadRow, St
     read_head(connection)
 }
 
+/// Makes room ahead of the head. Gives the size of the ledger at which to ask again: never on
+/// `SQLite`, where a table is one tree, and once in 2^24 entries on `PostgreSQL`, whose entries
+/// stand in partitions by index.
+pub(super) fn make_room(connection: &mut AnyConnection) -> Result<i64, StoreError> {
+    match connection {
+        AnyConnection::Sqlite(_) => Ok(i64::MAX),
+        AnyConnection::Postgres(connection) => {
+            Ok(fixed::<BigInt>("SELECT ledger_partitions_ahead()").get_result(connection)?)
+        }
+    }
+}
+
 /// Inserts rows of an index and some bytes, into `ledger_entry` or `ledger_items`.
 fn insert_bytes(
     connection: &mut AnyConnection,

@@ -25,11 +25,14 @@ use crate::merkle::tile::{Tile, WIDTH};
 pub struct SqlShelf {
     url: Url,
     tx: Option<WriteTx>,
+    /// Size of the ledger after our last append, and the size at which room must be made again.
+    size: i64,
+    room: i64,
 }
 
 impl SqlShelf {
     pub(super) fn new(url: Url) -> Self {
-        Self { url, tx: None }
+        Self { url, tx: None, size: 0, room: 0 }
     }
 
     /// Runs `work` on the write connection. What fails half-way is rolled back; a connection
@@ -103,13 +106,19 @@ impl Shelf for SqlShelf {
     type Effect = Effect;
 
     fn append(&mut self, batch: Vec<Prepared<Effect>>) -> Result<Appended, ShelfError> {
+        if self.size >= self.room {
+            // A transaction of its own, before the head is locked.
+            self.room = self.with(|tx| dialect::make_room(tx.border()))?;
+        }
         let locked = self.begin()?;
-        Ok(self.with(|tx| {
+        let appended = self.with(|tx| {
             let appended = write(tx, head_of(locked)?, batch)?;
             let end = if appended.after == appended.before { "ROLLBACK" } else { "COMMIT" };
             tx.border().batch_execute(end)?;
             Ok(appended)
-        })?)
+        })?;
+        self.size = signed(appended.after.size());
+        Ok(appended)
     }
 }
 

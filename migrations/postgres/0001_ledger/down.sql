@@ -10,3 +10,4 @@ DROP TABLE ledger_log;
 DROP FUNCTION ledger_projection_keeps;
 DROP FUNCTION ledger_items_keep;
 DROP FUNCTION ledger_is_append_only;
+DROP FUNCTION ledger_partitions_ahead;

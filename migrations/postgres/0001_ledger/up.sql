@@ -24,10 +24,11 @@ CREATE TABLE ledger_head (
 INSERT INTO ledger_head (id, size, frontier, last_restricting, registry_version, epoch, updated_at)
 VALUES (1, 0, '', -1, 0, 0, 0);
 
+-- Entries and what hangs on them stand in partitions by index: ledger_partitions_ahead makes them.
 CREATE TABLE ledger_entry (
     idx BIGINT NOT NULL PRIMARY KEY,
     body BYTEA NOT NULL
-);
+) PARTITION BY RANGE (idx);
 
 -- Full tiles only. root stands before hashes, so a level above is read as a range of roots.
 CREATE TABLE ledger_tile (
@@ -42,7 +43,7 @@ CREATE TABLE ledger_tile (
 CREATE TABLE ledger_items (
     idx BIGINT NOT NULL PRIMARY KEY,
     items BYTEA NOT NULL
-);
+) PARTITION BY RANGE (idx);
 
 -- Who received whose data. In the order of intake numbers: pages are released in that order.
 CREATE TABLE disclosed_item (
@@ -50,7 +51,7 @@ CREATE TABLE disclosed_item (
     idx BIGINT NOT NULL,
     pos INTEGER NOT NULL,
     PRIMARY KEY (contact_no, idx, pos)
-);
+) PARTITION BY RANGE (idx);
 
 -- What an entry says, in columns: rebuildable from the bodies, except salt and item hashes.
 CREATE TABLE ledger_projection (
@@ -68,7 +69,7 @@ CREATE TABLE ledger_projection (
     restricting BOOLEAN NOT NULL,
     response_salt BYTEA,
     item_hashes BYTEA
-);
+) PARTITION BY RANGE (idx);
 CREATE INDEX ledger_projection_partner ON ledger_projection (partner, idx);
 
 CREATE TABLE ledger_checkpoint (
@@ -151,3 +152,43 @@ CREATE TRIGGER ledger_projection_stays BEFORE DELETE ON ledger_projection
     FOR EACH ROW EXECUTE FUNCTION ledger_is_append_only();
 CREATE TRIGGER ledger_projection_whole BEFORE TRUNCATE ON ledger_projection
     FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();
+
+-- Makes partitions until two whole ones stand ahead of the head. Gives the size of the ledger at
+-- which it must be asked again. The writer asks, whose role owns no table, hence SECURITY DEFINER.
+-- ATTACH takes SHARE UPDATE EXCLUSIVE: nobody who reads or appends waits. Row triggers come with
+-- ATTACH, a trigger of TRUNCATE does not. A test sets fieldgate.partition_rows on its database;
+-- elsewhere a partition is 2^24 = 256 * 65,536 entries, so that pruning can drop it whole.
+CREATE FUNCTION ledger_partitions_ahead() RETURNS BIGINT LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    span BIGINT :=
+        coalesce(nullif(current_setting('fieldgate.partition_rows', TRUE), ''), '16777216');
+    bound BIGINT;
+    parent TEXT;
+    part TEXT;
+BEGIN
+    IF span < 1024 OR span % 256 <> 0 THEN
+        RAISE EXCEPTION 'fieldgate.partition_rows must be a multiple of 256 from 1024 on';
+    END IF;
+    -- One replica at a time; what another made is seen by the next statement.
+    PERFORM pg_advisory_xact_lock(7308895158987653);
+    SELECT coalesce(max(substring(pg_get_expr(relpartbound, oid) FROM 'TO \(''(\d+)''\)')::BIGINT), 0)
+        INTO bound FROM pg_class
+        WHERE oid IN (SELECT inhrelid FROM pg_inherits
+                      WHERE inhparent = 'public.ledger_entry'::regclass);
+    WHILE bound < (SELECT size FROM ledger_head WHERE id = 1) + 2 * span LOOP
+        FOREACH parent IN ARRAY
+            ARRAY['ledger_entry', 'ledger_items', 'ledger_projection', 'disclosed_item'] LOOP
+            part := parent || '_' || bound;
+            EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', part, parent);
+            EXECUTE format('CREATE TRIGGER %I BEFORE TRUNCATE ON %I FOR EACH STATEMENT '
+                'EXECUTE FUNCTION ledger_is_append_only()', parent || '_part_stays', part);
+            EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%s) TO (%s)',
+                parent, part, bound, bound + span);
+        END LOOP;
+        bound := bound + span;
+    END LOOP;
+    RETURN bound - span;
+END;
+$$;
+SELECT ledger_partitions_ahead();

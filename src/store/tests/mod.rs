@@ -11,6 +11,7 @@
 
 mod faults;
 mod ledger;
+mod partitions;
 mod rows;
 mod schema;
 

@@ -44,7 +44,8 @@ fn columns(url: &Url) -> BTreeMap<(String, String), bool> {
         }
         AnyConnection::Postgres(_) => {
             "SELECT table_name::text, column_name::text, is_nullable = 'YES' \
-             FROM information_schema.columns WHERE table_schema = 'public'"
+             FROM information_schema.columns WHERE table_schema = 'public' \
+             AND table_name NOT IN (SELECT relname FROM pg_class WHERE relispartition)"
         }
     };
     let rows: Vec<(String, String, Option<bool>)> =
