@@ -1,5 +1,8 @@
 //! The rows that hang on the entries: projections, item hashes, items, the head's other columns.
 
+use std::collections::VecDeque;
+use std::thread::{self, Scope, ScopedJoinHandle};
+
 use crate::merkle::Hash;
 use crate::merkle::tree::root_of;
 
@@ -7,7 +10,6 @@ use super::super::entry::{Kind, ReadEntry};
 use super::super::items;
 use super::super::{Head, Projection, Records, ShelfError};
 use super::links::{Key, Sums, Tally};
-use super::tree::on_all_cores;
 use super::{Finding, Report};
 
 /// What the head must say, as far as the entries that were read can tell.
@@ -48,40 +50,74 @@ impl Seen {
     }
 }
 
-/// Checks the rows of the entries whose bodies begin at `from`.
-pub(super) fn check<R: Records>(
-    records: &mut R,
-    from: u64,
-    bodies: &[Vec<u8>],
-    (seen, tally): (&mut Seen, &mut Tally),
-    report: &mut Report,
-) -> Result<(), ShelfError> {
-    let until = from.saturating_add(u64::try_from(bodies.len()).unwrap_or(u64::MAX));
-    let mut projections = records.projections(from, until)?.into_iter().peekable();
-    let mut runs = records.items(from, until)?.into_iter().peekable();
-    let rows = (from..until).zip(bodies).map(|(index, body)| Rows {
-        index,
-        body,
-        projection: projections
-            .next_if(|stored| stored.index == index)
-            .and_then(|stored| stored.projection),
-        run: runs.next_if(|stored| stored.index == index).map(|stored| stored.run),
-    });
-    let rows: Vec<Rows<'_>> = rows.collect();
-    let key = tally.key();
-    let looks = on_all_cores(&rows, |rows| rows.look(key));
-    for (index, look) in (from..until).zip(looks) {
-        seen.take(index, &look);
-        tally.add(index, look.sums);
-        // An altered entry is named already; that its projection differs is no second finding.
-        let altered = !look.findings.is_empty() && report.findings.contains(&Finding::Entry(index));
-        for finding in look.findings {
-            if !altered || finding != Finding::Projection(index) {
-                report.add(finding);
+/// Checks the rows that hang on the entries: while one stretch is looked at on the other cores,
+/// the next is read.
+pub(super) struct Desk<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    looking: VecDeque<(u64, ScopedJoinHandle<'scope, Vec<Look>>)>,
+    seen: Seen,
+    tally: Tally,
+}
+
+impl<'scope, 'env> Desk<'scope, 'env> {
+    pub(super) fn new(scope: &'scope Scope<'scope, 'env>, seen: Seen, tally: Tally) -> Self {
+        Self { scope, looking: VecDeque::new(), seen, tally }
+    }
+
+    /// Reads the rows of the entries whose bodies begin at `from`, and has them looked at.
+    pub(super) fn take<R: Records>(
+        &mut self,
+        records: &mut R,
+        from: u64,
+        bodies: Vec<Vec<u8>>,
+        report: &mut Report,
+    ) -> Result<(), ShelfError> {
+        let until = from.saturating_add(u64::try_from(bodies.len()).unwrap_or(u64::MAX));
+        let mut projections = records.projections(from, until)?.into_iter().peekable();
+        let mut runs = records.items(from, until)?.into_iter().peekable();
+        let rows = (from..until).zip(bodies).map(|(index, body)| Rows {
+            index,
+            body,
+            projection: projections
+                .next_if(|stored| stored.index == index)
+                .and_then(|stored| stored.projection),
+            run: runs.next_if(|stored| stored.index == index).map(|stored| stored.run),
+        });
+        let rows: Vec<Rows> = rows.collect();
+        let key = self.tally.key().clone();
+        let look = move || rows.iter().map(|rows| rows.look(&key)).collect();
+        self.looking.push_back((from, self.scope.spawn(look)));
+        let others = thread::available_parallelism().map_or(1, usize::from).saturating_sub(1);
+        while self.looking.len() > others.max(1) {
+            self.settle_oldest(report);
+        }
+        Ok(())
+    }
+
+    /// Waits for all that is being looked at. Gives what the entries say about head and links.
+    pub(super) fn finish(mut self, report: &mut Report) -> (Seen, Tally) {
+        while !self.looking.is_empty() {
+            self.settle_oldest(report);
+        }
+        (self.seen, self.tally)
+    }
+
+    fn settle_oldest(&mut self, report: &mut Report) {
+        let Some((from, thread)) = self.looking.pop_front() else { return };
+        let looks = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        for (index, look) in (from..).zip(looks) {
+            self.seen.take(index, &look);
+            self.tally.add(index, look.sums);
+            // An altered entry is named already; that its projection differs is no second finding.
+            let altered =
+                !look.findings.is_empty() && report.findings.contains(&Finding::Entry(index));
+            for finding in look.findings {
+                if !altered || finding != Finding::Projection(index) {
+                    report.add(finding);
+                }
             }
         }
     }
-    Ok(())
 }
 
 /// Names rows that hang on entries which the head does not count.
@@ -100,9 +136,9 @@ pub(super) fn check_beyond<R: Records>(
 }
 
 /// One entry and all that hangs on it.
-struct Rows<'a> {
+struct Rows {
     index: u64,
-    body: &'a [u8],
+    body: Vec<u8>,
     projection: Option<Projection>,
     run: Option<Vec<u8>>,
 }
@@ -116,13 +152,13 @@ struct Look {
     findings: Vec<Finding>,
 }
 
-impl Rows<'_> {
+impl Rows {
     fn look(&self, key: &Key) -> Look {
         let mut look = Look::default();
         if let Some(run) = &self.run {
             look.sums = key.of_run(self.index, run);
         }
-        let Ok(entry) = ReadEntry::parse(self.body) else {
+        let Ok(entry) = ReadEntry::parse(&self.body) else {
             look.findings.push(Finding::Entry(self.index));
             return look;
         };
