@@ -104,7 +104,7 @@ impl From<flows::Error> for Failure {
     fn from(error: flows::Error) -> Self {
         match &error {
             flows::Error::Unknown(_) | flows::Error::Gone(_) => Self::new(Ending::Unknown, error),
-            flows::Error::Refused(reason) => {
+            flows::Error::Refused(reason, _) => {
                 Self::new(Ending::Conflict, &error).hint(reason.row().hint)
             }
             flows::Error::Conflict(..) => Self::new(Ending::Conflict, error),

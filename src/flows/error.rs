@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::domain::disclosure::Reason;
-use crate::ledger::Alarm;
+use crate::ledger::{Alarm, Receipt};
 
 /// What was looked for and is not there, or stands in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,9 +62,9 @@ pub enum Error {
     /// It was here and was removed by a rule of retention.
     #[error("this {0} was removed by a rule of retention")]
     Gone(Thing),
-    /// The rules say no. The refusal is an entry of the ledger already.
+    /// The rules say no. The refusal is an entry of the ledger already, and this is its receipt.
     #[error("refused: {}", .0.row().label)]
-    Refused(Reason),
+    Refused(Reason, Box<Receipt>),
     /// Another act came first.
     #[error("this {0} is in the way: {1}")]
     Conflict(Thing, String),

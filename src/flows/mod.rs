@@ -50,15 +50,13 @@ use arc_swap::ArcSwap;
 
 use crate::clock::{Clock, Moment};
 use crate::id::{RequestId, Thumbprint};
-use crate::ledger::{
-    Draft, Entry, Facts, Item, Kind, Notary, Receipt, Refused, Sequencer, SequencerError,
-};
+use crate::ledger::{Draft, Entry, Facts, Item, Kind, Notary, Refused, Sequencer, SequencerError};
 use crate::secret::random;
 use crate::store::release_rows::Mark;
 use crate::store::{Effect, ReadTx, Store, StoreError, partner_rows, policy_rows, release_rows};
 use crate::vault::keyring::Keyring;
 
-pub use crate::ledger::Alarm;
+pub use crate::ledger::{Alarm, Receipt};
 pub use error::{Error, Fault, Thing, UNWITNESSED};
 pub use outside::Outside;
 pub use registry::Registry;

@@ -142,14 +142,15 @@ pub async fn one(
         Ok((page, policy, recorded)) => {
             open(gateway, asker, what.purpose, page, (policy, recorded), None)
         }
-        Err(Error::Refused(reason)) if reason.bit() >= Reason::Withdrawn.bit() => {
+        Err(Error::Refused(reason, _)) if reason.bit() >= Reason::Withdrawn.bit() => {
             Err(Error::Unknown(Thing::Contact))
         }
         Err(error) => Err(error),
     }
 }
 
-/// Records that a door turned an authenticated partner away before anything was decided.
+/// Records that a door turned an authenticated partner away before anything was decided; gives
+/// the receipt of that entry.
 ///
 /// # Errors
 /// `Busy` when nothing can be recorded now: then the door must say that instead.
@@ -158,13 +159,13 @@ pub async fn refuse(
     asker: Asker,
     purpose: Option<Purpose>,
     reason: Reason,
-) -> Result<(), Error> {
+) -> Result<Receipt, Error> {
     let mut facts = Facts::new(Kind::Withhold, "door.refuse", asker.request, gateway.now());
     facts.partner = Some(asker.partner);
     facts.certificate = Some(asker.certificate);
     facts.purpose = purpose;
     facts.reason = Some(reason);
-    gateway.act(Gateway::draft(facts, Vec::new())?).await.map(drop)
+    gateway.act(Gateway::draft(facts, Vec::new())?).await
 }
 
 /// Reads and decides in one snapshot, appends the entry, and begins again when something narrowed
@@ -191,7 +192,10 @@ where
         match gateway.append(draft).await? {
             Appended::Stale => {}
             Appended::Done(receipt) => {
-                let page = read.outcome.map_err(Error::Refused)?;
+                let page = match read.outcome {
+                    Ok(page) => page,
+                    Err(reason) => return Err(Error::Refused(reason, Box::new(receipt))),
+                };
                 let policy = read.policy.ok_or_else(|| Error::broken("released without policy"))?;
                 return Ok((page, policy, Recorded { receipt, salt, at: now }));
             }

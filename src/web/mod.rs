@@ -15,6 +15,9 @@ pub mod limits;
 /// Every failure as a problem; alone knows status codes.
 pub mod problem;
 
+/// What an answer says of the entry behind it.
+pub mod recorded;
+
 /// What the doors count.
 pub mod metrics;
 

@@ -13,6 +13,7 @@ use crate::flows::intake::{self, Bringer, Manner, Once, Outcome, Submission, Tak
 use crate::id::{PolicyVersion, Thumbprint, digest};
 use crate::secret::Personal;
 use crate::web::problem::{Code, Problem};
+use crate::web::recorded::Recorded;
 
 use super::caller::PartnerCaller;
 
@@ -92,7 +93,11 @@ pub async fn hand_in(
         once: Some(once),
     };
     let taken = intake::hand_in(&gateway, manner, batch).await?;
-    Ok(HttpResponse::Ok().json(TakenBody::of(&taken)))
+    let mut answer = HttpResponse::Ok();
+    if let Some(receipt) = &taken.receipt {
+        Recorded::from(receipt).tell(&mut answer);
+    }
+    Ok(answer.json(TakenBody::of(&taken)))
 }
 
 /// JSON as it is: another type or a coded body is not even looked at.

@@ -3,7 +3,6 @@
 use actix_web::http::header::{ACCEPT, HeaderName, LINK};
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::ser::{SerializeMap as _, SerializeSeq as _};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -16,14 +15,9 @@ use crate::flows::Gateway;
 use crate::flows::release::{self, Asker, LEADS_MAX, LEADS_USUAL, Lead, PageRequest, Released};
 use crate::secret::Personal;
 use crate::web::problem::{Code, Problem};
+use crate::web::recorded::Recorded;
 
 use super::caller::PartnerCaller;
-
-/// The index of the entry of an answer.
-const LEDGER_INDEX: HeaderName = HeaderName::from_static("ledger-index");
-
-/// The bytes of the entry of an answer, base64.
-const LEDGER_ENTRY: HeaderName = HeaderName::from_static("ledger-entry");
 
 /// Asks for the whole proof in the body (RFC 7240 §2), and says that it is there.
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -122,16 +116,12 @@ fn inline_proof(request: &HttpRequest, released: &Released) -> Option<String> {
 }
 
 fn answer(released: &Released, inline: bool, body: &impl Serialize) -> HttpResponse {
-    let index = released.receipt.index();
     let mut answer = HttpResponse::Ok();
     if inline {
         answer.insert_header((PREFERENCE_APPLIED, RECEIPT_INLINE));
     }
-    answer
-        .insert_header((LEDGER_INDEX, index.to_string()))
-        .insert_header((LEDGER_ENTRY, STANDARD.encode(released.receipt.entry_bytes())))
-        .append_header((LINK, format!("</v1/receipts/{index}>; rel=\"receipt\"")))
-        .json(body)
+    Recorded::from(&released.receipt).tell(&mut answer);
+    answer.json(body)
 }
 
 /// The same request with the cursor in the place of the former one.

@@ -24,7 +24,9 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
 use crate::domain::disclosure::Reason;
+use crate::flows::Receipt;
 use crate::id::RequestId;
+use crate::web::recorded::Recorded;
 
 pub use code::Code;
 
@@ -54,7 +56,8 @@ pub struct Problem {
     challenge: Option<Challenge>,
     retry_after_s: Option<u32>,
     closes: bool,
-    cause: Option<String>,
+    cause: Option<Box<str>>,
+    recorded: Option<Box<Recorded>>,
     frame: Option<Frame>,
 }
 
@@ -86,6 +89,7 @@ impl Problem {
             retry_after_s: row.retry_after_s,
             closes: row.closes,
             cause: None,
+            recorded: None,
             frame: None,
         }
     }
@@ -112,7 +116,7 @@ impl Problem {
             next = source.source();
         }
         let mut problem = Self::new(Code::Internal);
-        problem.cause = Some(chain);
+        problem.cause = Some(chain.into());
         problem
     }
 
@@ -120,6 +124,13 @@ impl Problem {
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.detail = Some(detail.into());
+        self
+    }
+
+    /// Names the entry that recorded the refusal.
+    #[must_use]
+    pub fn recorded(mut self, receipt: &Receipt) -> Self {
+        self.recorded = Some(Box::new(receipt.into()));
         self
     }
 
@@ -220,6 +231,9 @@ impl ResponseError for Problem {
         // Said here as well as in `net`: what a middleware refuses never passes there again.
         if let Some(frame) = &self.frame {
             answer.insert_header(("fieldgate-request", frame.request.to_string()));
+        }
+        if let Some(recorded) = &self.recorded {
+            recorded.tell(&mut answer);
         }
         if let Some(text) = self.challenge_text() {
             answer.insert_header((WWW_AUTHENTICATE, text));

@@ -74,7 +74,7 @@ fn framed(error: &Error, frame: &Frame, answering: &Answering) -> Problem {
     };
     answering.metrics.refusal(problem.code.row().code);
     if problem.code == Code::Internal {
-        let cause = problem.cause.take().unwrap_or_else(|| error.to_string());
+        let cause = problem.cause.take().map_or_else(|| error.to_string(), String::from);
         tracing::error!(request = %frame.request, door = answering.door, cause, "request broke");
     }
     problem.frame = Some(frame.clone());

@@ -9,7 +9,7 @@ impl From<Error> for Problem {
         match error {
             Error::Unknown(_) => Self::new(Code::NotFound),
             Error::Gone(_) => Self::new(Code::Gone),
-            Error::Refused(reason) => Self::refused(reason),
+            Error::Refused(reason, receipt) => Self::refused(reason).recorded(&receipt),
             Error::Conflict(Thing::IdempotencyKey, _) => Self::new(Code::IdempotencyConflict),
             Error::Conflict(thing, says) => {
                 Self::new(Code::Conflict).detail(format!("this {thing} is in the way: {says}"))

@@ -77,11 +77,11 @@ fn a_request_beyond_the_grant_is_refused_and_the_refusal_is_an_entry() {
             let what = Request { fields: Some(FieldSet::of(&[Field::Company])), ..offers(1).what };
             let ask = PageRequest { what, ..offers(1) };
             let refused = release::page(&world.gateway, asker, ask).await;
-            assert!(matches!(refused, Err(Error::Refused(Reason::FieldNotGranted))));
+            assert!(matches!(refused, Err(Error::Refused(Reason::FieldNotGranted, _))));
             let what = Request { purpose: Purpose::Licensing, ..offers(1).what };
             let ask = PageRequest { what, ..offers(1) };
             let refused = release::page(&world.gateway, asker, ask).await;
-            assert!(matches!(refused, Err(Error::Refused(Reason::PurposeNotGranted))));
+            assert!(matches!(refused, Err(Error::Refused(Reason::PurposeNotGranted, _))));
             assert_eq!(world.verify().entries, before + 2);
         });
     }

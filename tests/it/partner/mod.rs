@@ -19,3 +19,5 @@ mod oauth;
 mod raw;
 
 mod tokens;
+
+mod withheld;
