@@ -1,6 +1,7 @@
 //! Targets of the transparency log: notes, tiles, proofs, entries.
 
 use fieldgate::ledger::entry::ReadEntry;
+use fieldgate::ledger::serve::Run;
 use fieldgate::ledger::{Entry, Item, items};
 use fieldgate::merkle::checkpoint::Checkpoint;
 use fieldgate::merkle::key::{KeyType, Signer};
@@ -37,7 +38,16 @@ pub fn checkpoint(input: &[u8]) {
 
 pub fn tile_path(input: &[u8]) {
     let Some(text) = text(input) else { return };
+    // What the door reads: hashes and entries are not reached by each other's names.
+    let (hashes, entries) = (Run::of_hashes(text), Run::of_entries(text));
+    assert!(hashes.is_none() || entries.is_none(), "a path names two things");
+    if let Some(run) = entries {
+        assert_eq!(run.is_full(), !text.contains(".p/"), "a bundle's width");
+        assert!(run.is_pruned(u64::MAX), "a bundle that no pruning reaches");
+    }
     let Ok(path) = TilePath::parse(text) else { return };
+    let hash_tile = path.level.is_some();
+    assert_eq!(hashes.is_some(), hash_tile, "the door and the parser read differently");
     assert_eq!(path.to_string(), text, "a path has one spelling");
     assert!(!text.contains("..") && !text.starts_with('/'), "a path leads outside");
     assert!(path.exists_in(u64::MAX) || path.level.unwrap_or(0) > 0 || path.n > u64::MAX / 257);
