@@ -23,7 +23,7 @@ use fieldgate::domain::field::{Field, FieldKind, FieldSet};
 use fieldgate::domain::partner::{PartnerKind, PartnerState};
 use fieldgate::domain::purpose::{ChoiceEffect, Purpose};
 use fieldgate::web::problem::Code;
-use fieldgate::web::routes;
+use fieldgate::web::{openapi, routes};
 
 /// The line that tells a reader where a page comes from.
 const FROM: &str = "<!-- Written by tests/reference.rs; FIELDGATE_BLESS=1 cargo test --test reference writes it anew. -->";
@@ -321,6 +321,22 @@ fn the_page_of_endpoints_tells_every_route_and_no_other() {
         .map(|row| format!("{} {} {} {}", row.door.code(), row.method, row.path, row.caller))
         .collect();
     assert_eq!(told_routes(&page), real, "docs/reference/endpoints.md differs from the routes");
+}
+
+#[test]
+fn the_description_for_programs_is_the_one_that_was_agreed() {
+    let urls = ["https://partners.example.com", "https://people.example.com"];
+    let document = openapi::document(&routes::table(), urls[0], urls[1]);
+    let now = format!("{}\n", serde_json::to_string_pretty(&document).unwrap());
+    let golden = "tests/golden/openapi.json";
+    if blessing() {
+        fs::write(golden, &now).unwrap();
+    }
+    let agreed = fs::read_to_string(golden).unwrap_or_default();
+    assert_eq!(
+        now, agreed,
+        "{golden} differs; FIELDGATE_BLESS=1 accepts it: look at the difference"
+    );
 }
 
 /// What `fieldgate … --help` says.

@@ -30,6 +30,9 @@ pub mod partner;
 /// The public door.
 pub mod public;
 
+/// The API described for programs.
+pub mod openapi;
+
 #[cfg(test)]
 #[allow(
     clippy::unwrap_used,

@@ -18,6 +18,7 @@ use actix_web::{Handler, Resource, Responder, Route, web};
 use super::caller::{Caller, Door, Entrance};
 use super::health;
 use super::limits::RequestLimits;
+use super::openapi;
 use super::partner::{intake, leads, log, oauth, receipts, whoami};
 use super::problem::net::{json_error, path_error, query_error};
 use super::public;
@@ -157,6 +158,7 @@ pub fn table() -> Table {
         .add(Method::GET, "/.well-known/oauth-protected-resource", public::metadata::resource)
         .add(Method::GET, "/oauth2/jwks.json", public::metadata::jwks)
         .add(Method::GET, "/pki/ca.pem", public::metadata::ca)
+        .add(Method::GET, "/openapi.json", openapi::show)
         .add(Method::GET, "/problems/{code}", public::problems::show)
         .add(Method::GET, "/problems", public::problems::list)
         .add(Method::GET, "/healthz", health::live)

@@ -36,6 +36,16 @@ impl Published {
         self.ca_pem.store(Arc::new(ca_pem));
     }
 
+    /// The URL of the public door.
+    pub fn public_url(&self) -> &str {
+        &self.public_url
+    }
+
+    /// The URL of the partner door.
+    pub fn partner_url(&self) -> &str {
+        &self.partner_url
+    }
+
     /// Where the protected-resource metadata stands (RFC 9728 §5.1).
     pub fn resource_metadata_url(&self) -> String {
         format!("{}/.well-known/oauth-protected-resource", self.public_url)

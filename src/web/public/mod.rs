@@ -16,6 +16,7 @@ use actix_web::{App, HttpServer, web};
 use super::caller::Door;
 use super::limits::{RequestLimits, bound};
 use super::metrics::Metrics;
+use super::openapi::Document;
 use super::problem::net::{Answering, answer};
 use super::routes::Table;
 use super::tls::door::{TlsDoor, serve};
@@ -43,7 +44,12 @@ impl PublicDoor {
             metrics: Arc::clone(&self.metrics),
         }))
         .app_data(web::ThinData(self.limits.clone()))
-        .app_data(web::Data::from(Arc::clone(&self.published)));
+        .app_data(web::Data::from(Arc::clone(&self.published)))
+        .app_data(web::Data::new(Document::new(
+            &self.table,
+            self.published.partner_url(),
+            self.published.public_url(),
+        )));
         self.table.register(Door::Public, &self.limits, app);
     }
 }

@@ -4,6 +4,8 @@ mod bodies;
 
 mod cast;
 
+mod described;
+
 mod forms;
 
 mod gate;
