@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use crate::clock::Moment;
+use crate::clock::{DAY, Moment};
 use crate::domain::contact::ContactState;
 use crate::domain::field::FieldSet;
 use crate::domain::purpose::Purpose;
 use crate::id::{PartnerId, PolicyVersion};
 use crate::ledger::Kind;
 use crate::secret::Personal;
-use crate::store::audit_rows;
+use crate::store::audit_rows::{self, Disclosure};
 
-use super::withdraw::{find, personal};
-use super::{Actor, Appended, Error, Gateway};
+use super::withdraw::{Found, find, personal};
+use super::{Actor, Appended, Error, Gateway, Registry};
 
 /// What one partner received of a person for one purpose.
 #[derive(Debug, Clone)]
@@ -62,41 +62,54 @@ pub async fn who(gateway: &Gateway, actor: &Actor, address: &Personal) -> Result
         let registry = gateway.registry_now().await?;
         let state = found.contact.standing.state;
         let mut holdings: BTreeMap<(PartnerId, u8), Holding> = BTreeMap::new();
-        for row in rows {
-            let told = state != ContactState::Active
-                || found.choices.iter().any(|(purpose, partner, given)| {
-                    *purpose == row.purpose
-                        && !given
-                        && partner.is_none_or(|partner| partner == row.partner)
-                });
-            let partner = registry.partners.get(&row.partner);
-            let lease = i64::from(row.purpose.row().lease_days);
-            let until = row.at.plus(lease.saturating_mul(crate::clock::DAY));
-            let holding =
-                holdings.entry((row.partner, row.purpose.bit())).or_insert_with(|| Holding {
-                    partner: row.partner,
-                    legal_name: partner.map(|one| one.legal_name.clone()).unwrap_or_default(),
-                    purpose: row.purpose,
-                    fields: FieldSet::NONE,
-                    first: row.at,
-                    last: row.at,
-                    use_until: until,
-                    policy: None,
-                    entries: Vec::new(),
-                    must_be_told: told,
-                });
-            holding.fields = holding.fields.or(row.fields);
-            holding.first = holding.first.min(row.at);
-            holding.last = holding.last.max(row.at);
-            holding.use_until = holding.use_until.max(until);
-            holding.policy = holding.policy.max(row.policy);
-            holding.entries.push(row.index);
+        for row in &rows {
+            let holding = holdings
+                .entry((row.partner, row.purpose.bit()))
+                .or_insert_with(|| Holding::new(row, &registry, must_be_told(&found, row)));
+            holding.add(row);
         }
-        return Ok(Report {
-            state,
-            holdings: holdings.into_values().collect(),
-            entry: receipt.index(),
-        });
+        let holdings = holdings.into_values().collect();
+        return Ok(Report { state, holdings, entry: receipt.index() });
     }
     Err(Error::Busy { what: "the ledger moved", retry_after_s: 1 })
+}
+
+/// Whether she has left, or said no to this purpose for this partner.
+fn must_be_told(found: &Found, row: &Disclosure) -> bool {
+    let said_no = |(purpose, partner, given): &(Purpose, Option<PartnerId>, bool)| {
+        *purpose == row.purpose && !given && partner.is_none_or(|partner| partner == row.partner)
+    };
+    found.contact.standing.state != ContactState::Active || found.choices.iter().any(said_no)
+}
+
+/// Until when what was released then may be kept.
+fn lease_end(row: &Disclosure) -> Moment {
+    row.at.plus(i64::from(row.purpose.row().lease_days).saturating_mul(DAY))
+}
+
+impl Holding {
+    fn new(row: &Disclosure, registry: &Registry, must_be_told: bool) -> Self {
+        let partner = registry.partners.get(&row.partner);
+        Self {
+            partner: row.partner,
+            legal_name: partner.map(|one| one.legal_name.clone()).unwrap_or_default(),
+            purpose: row.purpose,
+            fields: FieldSet::NONE,
+            first: row.at,
+            last: row.at,
+            use_until: lease_end(row),
+            policy: None,
+            entries: Vec::new(),
+            must_be_told,
+        }
+    }
+
+    fn add(&mut self, row: &Disclosure) {
+        self.fields = self.fields.or(row.fields);
+        self.first = self.first.min(row.at);
+        self.last = self.last.max(row.at);
+        self.use_until = self.use_until.max(lease_end(row));
+        self.policy = self.policy.max(row.policy);
+        self.entries.push(row.index);
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::clock::Moment;
 use crate::domain::consent::{Choice, ChoiceOrigin};
-use crate::domain::contact::{ContactState, Country, Origin, PointSet};
+use crate::domain::contact::{ContactState, Country, Origin, PointSet, Standing};
 use crate::domain::field::{Field, FieldSet};
 use crate::domain::purpose::Purpose;
 use crate::flows::Error;
@@ -15,7 +15,7 @@ use crate::store::contact_rows::{ContactChange, ContactRecord, NewContact};
 use crate::vault::blind_index::BlindIndex;
 use crate::vault::keyring::Keyring;
 use crate::vault::seal::Sealer;
-use crate::vault::sealed::Sealed;
+use crate::vault::sealed::{Sealed, WrappedKey};
 
 use super::check::Checked;
 use super::{Known, Outcome, Submission, set};
@@ -86,18 +86,9 @@ fn plan_person(
     plan: &mut Plan,
 ) -> Result<(), Error> {
     let contact = known.contacts.get(&index);
-    let submissions = || visits.iter().filter_map(|one| batch.get(one.submission));
-    let origins: Vec<_> = submissions().map(origin_of).collect();
-    let points: PointSet = submissions().map(|submission| submission.point).collect();
-    let policy = submissions().map(|submission| submission.policy).max();
-    let at = submissions().map(|submission| submission.at).max();
-    let (Some(policy), Some(at)) = (policy, at) else { return Ok(()) };
-    let newest = newest_of(batch, visits, contact);
-    let held: FieldSet = newest.keys().copied().collect();
-    let country_of =
-        |one: &&Checked| held.contains(Field::Country) && one.country != Country::UNKNOWN;
-    let named = visits.iter().rev().find(country_of).map(|one| one.country);
-    let choices = choices_of(index, contact, submissions(), known);
+    let Some(brought) = Brought::of(batch, visits, contact) else { return Ok(()) };
+    let submissions = visits.iter().filter_map(|one| batch.get(one.submission));
+    let choices = choices_of(index, contact, submissions, known);
     let (reference, version, sealer) = match contact {
         Some(contact) => {
             let reference = contact.standing.reference;
@@ -111,37 +102,85 @@ fn plan_person(
         }
     };
     let (sealer, key) = sealer.map_err(Error::broken)?;
-    let fields = seal_all(&sealer, version, &newest)?;
-    plan.points = plan.points.or(points);
+    let fields = seal_all(&sealer, version, &brought.newest)?;
+    plan.points = plan.points.or(brought.points);
     plan.items.push(Item {
         contact_no: contact.map(|contact| contact.standing.no),
         contact_ref: reference,
-        fields: held,
+        fields: brought.held,
         salt: random().map_err(Error::broken)?,
         version,
     });
     plan.acts.push(match contact {
         None => {
-            let country = named.unwrap_or(Country::UNKNOWN);
-            let new =
-                NewContact { reference, index, key, country, points, held, policy, at, fields };
-            Act::Create(new, origins, choices)
+            let new = brought.create((reference, key), index, fields);
+            Act::Create(new, brought.origins, choices)
         }
         Some(contact) => {
             let old = &contact.standing;
-            let change = ContactChange {
-                points: old.points.or(points),
-                held: old.held.or(held),
-                policy: policy.max(old.policy),
-                version,
-                country: named.unwrap_or(old.country),
-                at: at.max(old.updated_at),
-                fields,
-            };
-            Act::Change(old.no, old.version, change, origins, choices)
+            let change = brought.change(old, version, fields);
+            Act::Change(old.no, old.version, change, brought.origins, choices)
         }
     });
     Ok(())
+}
+
+/// What the occasions of one person bring, joined.
+struct Brought<'a> {
+    origins: Vec<Origin>,
+    points: PointSet,
+    policy: PolicyVersion,
+    at: Moment,
+    newest: BTreeMap<Field, &'a Personal>,
+    held: FieldSet,
+    country: Option<Country>,
+}
+
+impl<'a> Brought<'a> {
+    /// `None` where there is no occasion.
+    fn of(
+        batch: &[Submission],
+        visits: &'a [Checked],
+        contact: Option<&ContactRecord>,
+    ) -> Option<Self> {
+        let submissions = || visits.iter().filter_map(|one| batch.get(one.submission));
+        let newest = newest_of(batch, visits, contact);
+        let held: FieldSet = newest.keys().copied().collect();
+        let named =
+            |one: &&Checked| held.contains(Field::Country) && one.country != Country::UNKNOWN;
+        Some(Self {
+            origins: submissions().map(origin_of).collect(),
+            points: submissions().map(|submission| submission.point).collect(),
+            policy: submissions().map(|submission| submission.policy).max()?,
+            at: submissions().map(|submission| submission.at).max()?,
+            newest,
+            held,
+            country: visits.iter().rev().find(named).map(|one| one.country),
+        })
+    }
+
+    fn create(
+        &self,
+        (reference, key): (ContactRef, WrappedKey),
+        index: BlindIndex,
+        fields: Vec<Sealed>,
+    ) -> NewContact {
+        let country = self.country.unwrap_or(Country::UNKNOWN);
+        let Self { points, held, policy, at, .. } = *self;
+        NewContact { reference, index, key, country, points, held, policy, at, fields }
+    }
+
+    fn change(&self, old: &Standing, version: i64, fields: Vec<Sealed>) -> ContactChange {
+        ContactChange {
+            points: old.points.or(self.points),
+            held: old.held.or(self.held),
+            policy: self.policy.max(old.policy),
+            version,
+            country: self.country.unwrap_or(old.country),
+            at: self.at.max(old.updated_at),
+            fields,
+        }
+    }
 }
 
 /// The newest value of each field. An occasion that is older than what is known of the person adds
