@@ -1,6 +1,6 @@
 //! Proof that an entry is durable. `vault::open` asks for one; only the sequencer makes them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::domain::field::FieldSet;
 use crate::id::ContactRef;
@@ -37,6 +37,8 @@ pub struct Receipt {
     entry: Arc<Entry>,
     path: Vec<Hash>,
     checkpoint: Arc<Note>,
+    /// What the entry says was opened, by contact; put in order when first asked.
+    covered: Arc<OnceLock<Vec<(ContactRef, FieldSet)>>>,
 }
 
 /// What the sequencer knows of one commit, shared by its receipts.
@@ -50,7 +52,8 @@ impl Receipt {
     /// Called by the sequencer alone, after the commit is durable and the proof has verified.
     pub(super) fn issue(index: u64, entry: Arc<Entry>, path: Vec<Hash>, commit: &Commit) -> Self {
         let checkpoint = Arc::clone(&commit.checkpoint);
-        Self { index, size: commit.size, root: commit.root, entry, path, checkpoint }
+        let (size, root, covered) = (commit.size, commit.root, Arc::default());
+        Self { index, size, root, entry, path, checkpoint, covered }
     }
 
     /// Index of the entry.
@@ -95,7 +98,14 @@ impl Receipt {
 
     /// Whether the entry records that these fields of this contact are being opened.
     pub fn covers(&self, contact: ContactRef, fields: FieldSet) -> bool {
-        let items = self.entry.items().iter();
-        items.filter(|item| item.contact_ref == contact).any(|item| fields.within(item.fields))
+        let covered = self.covered.get_or_init(|| {
+            let items = self.entry.items().iter();
+            let mut covered: Vec<_> = items.map(|item| (item.contact_ref, item.fields)).collect();
+            covered.sort_unstable_by_key(|(named, _)| *named);
+            covered
+        });
+        let from = covered.partition_point(|(named, _)| *named < contact);
+        let rest = covered.iter().skip(from);
+        rest.take_while(|(named, _)| *named == contact).any(|(_, named)| fields.within(*named))
     }
 }

@@ -238,7 +238,7 @@ pub fn list_sealed(
     decided: &[(ContactNo, FieldSet)],
 ) -> Result<Vec<(ContactNo, Sealed)>, StoreError> {
     type Columns = (BigInt, SmallInt, BigInt, Binary);
-    let rows: Vec<(i64, i16, i64, Vec<u8>)> = match tx.statement() {
+    let mut rows: Vec<(i64, i16, i64, Vec<u8>)> = match tx.statement() {
         AnyConnection::Sqlite(connection) => {
             // The keys of a JSON object are the numbers, its values the masks: parsed once.
             let pairs =
@@ -247,7 +247,7 @@ pub fn list_sealed(
             fixed::<Columns>(
                 "SELECT s.contact_no, s.field, s.version, s.sealed FROM json_each($1) d \
                  CROSS JOIN sealed_field s ON s.contact_no = CAST(d.key AS INTEGER) \
-                 AND (d.value >> s.field) & 1 = 1 ORDER BY s.contact_no, s.field",
+                 AND (d.value >> s.field) & 1 = 1",
             )
             .bind::<Text, _>(object)
             .load(connection)?
@@ -258,14 +258,16 @@ pub fn list_sealed(
             fixed::<Columns>(
                 "SELECT s.contact_no, s.field, s.version, s.sealed \
                  FROM unnest($1, $2) AS d (no, mask) \
-                 JOIN sealed_field s ON s.contact_no = d.no AND (d.mask >> s.field) & 1 = 1 \
-                 ORDER BY s.contact_no, s.field",
+                 JOIN sealed_field s ON s.contact_no = d.no AND (d.mask >> s.field) & 1 = 1",
             )
             .bind::<Array<BigInt>, _>(numbers)
             .bind::<Array<BigInt>, _>(masks)
             .load(connection)?
         }
     };
+    // Here and not in SQL: they arrive all but sorted, and a database would copy every sealed value
+    // into a sorter to find that out.
+    rows.sort_unstable_by_key(|(no, field, _, _)| (*no, *field));
     rows.into_iter()
         .map(|(no, field, version, bytes)| {
             let field = u8::try_from(field).ok().and_then(Field::from_bit);
