@@ -34,7 +34,8 @@ use crate::web::tls::verifier::{LeafFacts, RegistryVerifier};
 
 use super::anchors;
 use super::follow::{Follow, token_keys};
-use super::installation::chain;
+use super::installation::{chain, open_authority};
+use super::revocations::Revocations;
 
 /// Everything that doors are opened with.
 pub struct Opening {
@@ -127,10 +128,13 @@ pub async fn open(opening: Opening) -> Result<Doors, DoorFault> {
         certificate: Arc::new(server_certificate(&opening)?),
         metrics: Arc::new(Metrics::new()),
     };
+    let published = Arc::new(published(&opening, &shared));
+    let revocations = revocations(&opening, &published)?;
+    revocations.see(&registry, at);
     let health = checks(&opening.gateway, &shared);
     let ops = health::open(listener(&opening.ops)?, table(), health).map_err(DoorFault::broken)?;
     let partner = partner_door(listener(&opening.partner)?, &opening, &shared)?;
-    let public = public_door(listener(&opening.public)?, &opening, &shared)?;
+    let public = public_door(listener(&opening.public)?, published, &opening, &shared)?;
     let handles = vec![public.handle(), partner.handle(), ops.handle()];
     for server in [public, partner, ops] {
         actix_web::rt::spawn(server);
@@ -139,7 +143,10 @@ pub async fn open(opening: Opening) -> Result<Doors, DoorFault> {
     let Opening { gateway, store, master, .. } = opening;
     let keys = (store, Arc::new(master));
     let follow = Follow::new(gateway.clone(), keys, (trust, tokens), roots);
-    let watch = registry_watch::run(gateway, move |registry, at| follow.see(&registry, at));
+    let watch = registry_watch::run(gateway, move |registry, at| {
+        follow.see(&registry, at);
+        revocations.see(&registry, at);
+    });
     Ok(Doors { handles, jobs: vec![actix_web::rt::spawn(watch)], metrics })
 }
 
@@ -213,21 +220,32 @@ fn partner_door(
     .map_err(DoorFault::broken)
 }
 
+/// What the public door tells everybody.
+fn published(opening: &Opening, shared: &Shared) -> Published {
+    Published::new(
+        opening.settings.public_url.clone(),
+        opening.settings.partner_url.clone(),
+        Arc::clone(&shared.tokens),
+        opening.authority_pem.clone(),
+    )
+}
+
+fn revocations(opening: &Opening, to: &Arc<Published>) -> Result<Revocations, DoorFault> {
+    let keyring = opening.gateway.keyring();
+    let authority = open_authority(&keyring, opening.authority_pem.as_bytes());
+    Ok(Revocations::new(authority.map_err(DoorFault::settings)?, Arc::clone(to)))
+}
+
 fn public_door(
     listener: TcpListener,
+    published: Arc<Published>,
     opening: &Opening,
     shared: &Shared,
 ) -> Result<actix_web::dev::Server, DoorFault> {
     let tls = public_settings(Arc::clone(&shared.certificate), Clock::System)
         .map_err(DoorFault::broken)?;
-    let published = Published::new(
-        opening.settings.public_url.clone(),
-        opening.settings.partner_url.clone(),
-        Arc::clone(&shared.tokens),
-        opening.authority_pem.clone(),
-    );
     let door = PublicDoor {
-        published: Arc::new(published),
+        published,
         limits: RequestLimits::default(),
         table: table(),
         metrics: Arc::clone(&shared.metrics),

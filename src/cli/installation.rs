@@ -74,14 +74,8 @@ impl Installation {
 
     /// The authority that issues certificates here.
     pub(super) fn authority(&self) -> Result<Authority, Failure> {
-        let keyring = self.gateway.keyring();
-        let key = keyring
-            .current(KeyUse::Authority)
-            .and_then(|id| keyring.document(id))
-            .map_err(|fault| Failure::new(Ending::Settings, fault))?;
         let pem = read_file(&self.settings.keys.authority_file)?;
-        let certificate = leaf_from_pem(&pem).map_err(|f| Failure::new(Ending::Settings, f))?;
-        Authority::open(&key, &certificate).map_err(Failure::broken)
+        open_authority(&self.gateway.keyring(), &pem)
     }
 }
 
@@ -96,6 +90,16 @@ fn check_log(store: &Store, settings: &Settings) -> Result<(), Failure> {
             Err(Failure::new(Ending::Settings, says).hint("correct [ledger] origin"))
         }
     }
+}
+
+/// The authority whose key is in the key ring and whose certificate this PEM text holds.
+pub(super) fn open_authority(keyring: &Keyring, pem: &[u8]) -> Result<Authority, Failure> {
+    let key = keyring
+        .current(KeyUse::Authority)
+        .and_then(|id| keyring.document(id))
+        .map_err(|fault| Failure::new(Ending::Settings, fault))?;
+    let certificate = leaf_from_pem(pem).map_err(|f| Failure::new(Ending::Settings, f))?;
+    Authority::open(&key, &certificate).map_err(Failure::broken)
 }
 
 /// Reads the settings.

@@ -38,6 +38,8 @@ mod policies;
 
 mod pull;
 
+mod revocations;
+
 mod say;
 
 mod serve;

@@ -72,6 +72,11 @@ impl Authority {
         &self.certificate
     }
 
+    /// What signs in its name.
+    pub(super) fn issuer(&self) -> &Issuer<'static, KeyPair> {
+        &self.issuer
+    }
+
     /// Issues a client certificate for a partner. Only the public key is taken from the request:
     /// name, validity and usages are ours.
     pub fn issue_client(
@@ -215,7 +220,8 @@ fn leaf(params: &mut CertificateParams) {
     params.use_authority_key_identifier_extension = true;
 }
 
-fn date(at: Moment) -> Result<time::OffsetDateTime, VaultError> {
+/// A moment as certificates and lists write it.
+pub(super) fn date(at: Moment) -> Result<time::OffsetDateTime, VaultError> {
     time::OffsetDateTime::from_unix_timestamp(at.seconds()).map_err(|_| VaultError::Sealed)
 }
 

@@ -16,6 +16,9 @@ mod open;
 /// Every key, sealed by the master key.
 pub mod keyring;
 
+/// The published list of revoked certificates.
+pub mod revocation_list;
+
 /// A key per contact, a seal per field.
 pub mod seal;
 

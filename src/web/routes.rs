@@ -159,6 +159,7 @@ pub fn table() -> Table {
         .add(Method::GET, "/oauth2/jwks.json", public::metadata::jwks)
         .add(Method::GET, "/pki/ca.pem", public::metadata::ca)
         .add(Method::GET, "/openapi.json", openapi::show)
+        .add(Method::GET, "/pki/crl.der", public::metadata::revocations)
         .add(Method::GET, "/problems/{code}", public::problems::show)
         .add(Method::GET, "/problems", public::problems::list)
         .add(Method::GET, "/healthz", health::live)

@@ -17,6 +17,7 @@ pub struct Published {
     partner_url: String,
     tokens: Arc<Tokens>,
     ca_pem: ArcSwap<String>,
+    revocations: ArcSwap<Vec<u8>>,
 }
 
 impl Published {
@@ -28,7 +29,13 @@ impl Published {
         tokens: Arc<Tokens>,
         ca_pem: String,
     ) -> Self {
-        Self { public_url, partner_url, tokens, ca_pem: ArcSwap::from_pointee(ca_pem) }
+        let (ca_pem, revocations) = (ArcSwap::from_pointee(ca_pem), ArcSwap::default());
+        Self { public_url, partner_url, tokens, ca_pem, revocations }
+    }
+
+    /// Takes a newer list of revoked certificates, in DER.
+    pub fn replace_revocations(&self, list: Vec<u8>) {
+        self.revocations.store(Arc::new(list));
     }
 
     /// Takes another CA certificate.
@@ -134,6 +141,12 @@ pub async fn resource(_: Anyone, published: web::Data<Published>) -> HttpRespons
 /// `GET /oauth2/jwks.json`: the keys that verify our tokens (RFC 7517).
 pub async fn jwks(_: Anyone, published: web::Data<Published>) -> HttpResponse {
     cached("application/jwk-set+json").body(published.tokens.jwks())
+}
+
+/// `GET /pki/crl.der`: the certificates of our authority that were revoked (RFC 5280 §5). Nobody
+/// needs it to use the gateway: the doors ask the registry.
+pub async fn revocations(_: Anyone, published: web::Data<Published>) -> HttpResponse {
+    cached("application/pkix-crl").body(published.revocations.load().as_slice().to_vec())
 }
 
 /// `GET /pki/ca.pem`: the certificate of our authority.

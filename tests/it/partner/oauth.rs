@@ -7,11 +7,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fieldgate::domain::field::{Field, FieldSet};
 use fieldgate::domain::partner::PartnerKind;
 use fieldgate::domain::purpose::Purpose;
+use fieldgate::flows::onboard;
 use serde_json::{Value, json};
+use x509_parser::prelude::{CertificateRevocationList, FromDer as _};
 
 use super::forms::shop;
+use crate::harness::process::until;
 use crate::harness::wire::Wire;
-use crate::harness::{Badge, wait};
+use crate::harness::world::actor;
+use crate::harness::{Badge, Doors, wait};
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
@@ -198,4 +202,38 @@ fn the_public_door_publishes_what_clients_discover() {
     assert_eq!(String::from_utf8(ca.body).unwrap(), pem);
     let problem = wire.call("GET", "/problems/no-such", &[], b"");
     assert_eq!(problem.says(), "404 not_found");
+}
+
+/// The serial numbers on the published list, and its number.
+fn revoked(doors: &Doors) -> (Vec<String>, u64) {
+    let answer = doors.public_wire().call("GET", "/pki/crl.der", &[], b"");
+    assert_eq!(answer.header("content-type"), Some("application/pkix-crl"));
+    let (rest, list) = CertificateRevocationList::from_der(&answer.body).unwrap();
+    assert!(rest.is_empty());
+    let serials = list.iter_revoked_certificates().map(|one| one.serial().to_str_radix(16));
+    let number = list.crl_number().unwrap().to_string().parse().unwrap();
+    (serials.collect(), number)
+}
+
+#[test]
+fn a_revoked_certificate_stands_on_the_published_list() {
+    let (world, doors, badge) = shop();
+    let (none, first) = revoked(&doors);
+    assert!(none.is_empty(), "{none:?}");
+    let whoami = doors.wire(&badge).call("GET", "/v1/whoami", &[], b"").json();
+    let thumbprint = badge.asker.certificate;
+    wait(onboard::revoke_certificate(
+        &world.gateway,
+        &actor("officer"),
+        thumbprint,
+        "key_compromise",
+    ))
+    .unwrap();
+    doors.settle(&badge, |status| status != 200);
+    let listed = wait(until("the list names it", async || {
+        let (listed, number) = revoked(&doors);
+        (!listed.is_empty()).then_some((listed, number))
+    }));
+    assert_eq!(listed.0, [whoami["serial"].as_str().unwrap()]);
+    assert!(listed.1 >= first);
 }
