@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::config::DoorSettings;
 use crate::flows::{Gateway, onboard};
+use crate::jobs::publisher::{self, Publishing};
 use crate::jobs::registry_watch;
 use crate::secret::KeyBytes;
 use crate::store::Store;
@@ -127,6 +128,7 @@ pub async fn open(opening: Opening) -> Result<Doors, DoorFault> {
         tokens: Arc::new(tokens(&opening.settings, &opening.gateway.keyring())?),
         certificate: Arc::new(server_certificate(&opening)?),
         metrics: Arc::new(Metrics::new()),
+        publishing: Publishing::new(),
     };
     let published = Arc::new(published(&opening, &shared));
     let revocations = revocations(&opening, &published)?;
@@ -139,15 +141,17 @@ pub async fn open(opening: Opening) -> Result<Doors, DoorFault> {
     for server in [public, partner, ops] {
         actix_web::rt::spawn(server);
     }
-    let Shared { trust, tokens, metrics, .. } = shared;
+    let Shared { trust, tokens, publishing, metrics, .. } = shared;
     let Opening { gateway, store, master, .. } = opening;
     let keys = (store, Arc::new(master));
     let follow = Follow::new(gateway.clone(), keys, (trust, tokens), roots);
+    let publish = publisher::run(gateway.clone(), publishing);
     let watch = registry_watch::run(gateway, move |registry, at| {
         follow.see(&registry, at);
         revocations.see(&registry, at);
     });
-    Ok(Doors { handles, jobs: vec![actix_web::rt::spawn(watch)], metrics })
+    let jobs = vec![actix_web::rt::spawn(watch), actix_web::rt::spawn(publish)];
+    Ok(Doors { handles, jobs, metrics })
 }
 
 /// What the doors have in common.
@@ -156,6 +160,7 @@ struct Shared {
     tokens: Arc<Tokens>,
     certificate: Arc<ServerCertificate>,
     metrics: Arc<Metrics>,
+    publishing: Publishing,
 }
 
 fn tokens(settings: &DoorSettings, keyring: &Keyring) -> Result<Tokens, DoorFault> {
@@ -266,6 +271,7 @@ fn public_door(
 
 fn checks(gateway: &Gateway, shared: &Shared) -> Health {
     let (gateway, trust) = (gateway.clone(), Arc::clone(&shared.trust));
+    let publishing = shared.publishing.clone();
     let look = move || {
         let check = |part, good: bool, fine: &str, wrong: &str| Check {
             part,
@@ -273,11 +279,18 @@ fn checks(gateway: &Gateway, shared: &Shared) -> Health {
             says: if good { fine } else { wrong }.to_owned(),
         };
         let fresh = trust.is_fresh(gateway.now());
+        let mut clock = check("clock", true, "runs forward", "");
+        if publishing.is_clock_behind() {
+            clock.condition = Condition::Amber;
+            "stands before the last published checkpoint: is it set right?"
+                .clone_into(&mut clock.says);
+        }
         let stopped = gateway.alarm_raised().map(|alarm| alarm.to_string());
         let wrong = stopped.as_deref().unwrap_or("broken: restart after a check");
         let mut checks = vec![
             check("ledger", gateway.is_ready(), "takes entries", wrong),
             check("registry", fresh, "read within 30 s", "not read for 30 s: is the database up?"),
+            clock,
         ];
         checks.extend(anchors::checks(&gateway));
         checks

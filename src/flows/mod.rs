@@ -14,6 +14,9 @@ pub mod anchor;
 /// Receipts: find an entry, prove it.
 pub mod audit;
 
+/// The newest checkpoint is published.
+pub mod checkpoints;
+
 /// Why a partner would get or not get which fields of a person.
 pub mod explain;
 

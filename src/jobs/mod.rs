@@ -6,5 +6,8 @@ pub mod alarm_watch;
 /// Keeps checkpoints outside the database, and looks at what is kept there.
 pub mod anchor;
 
+/// Publishes checkpoints.
+pub mod publisher;
+
 /// Looks at the registry each second and hands on what it finds.
 pub mod registry_watch;

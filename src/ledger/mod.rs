@@ -38,6 +38,9 @@ pub mod receipt;
 /// Checkpoints and receipts of what is committed.
 pub mod notary;
 
+/// What is published next, and when.
+pub mod publishing;
+
 /// The one thread that orders all entries.
 pub mod sequencer;
 

@@ -64,6 +64,19 @@ pub(super) fn make_room(connection: &mut AnyConnection) -> Result<i64, StoreErro
     }
 }
 
+/// Begins a write transaction on the evidence tables, one at a time over all replicas. `SQLite`
+/// has one lock for everything, and the sequencer takes it often: this one waits longer.
+pub(super) fn begin_evidence(connection: &mut AnyConnection) -> Result<(), StoreError> {
+    let begin = match connection {
+        AnyConnection::Sqlite(_) => "PRAGMA busy_timeout = 2000; BEGIN IMMEDIATE",
+        AnyConnection::Postgres(_) => {
+            "BEGIN ISOLATION LEVEL READ COMMITTED; \
+             LOCK TABLE ledger_checkpoint IN SHARE ROW EXCLUSIVE MODE"
+        }
+    };
+    Ok(connection.batch_execute(begin)?)
+}
+
 /// Inserts rows of an index and some bytes, into `ledger_entry` or `ledger_items`.
 fn insert_bytes(
     connection: &mut AnyConnection,

@@ -3,13 +3,15 @@
 //! `Store::read` runs a closure inside one snapshot on a reader thread. There is one way to
 //! write: an entry of the ledger, whose `Effect` commits with it or not at all (`SqlShelf`).
 //! The row functions stand in the `*_rows` files; what the two databases say differently stands
-//! in `dialect`.
+//! in `dialect`. `Store::keep` writes evidence that is no state: published checkpoints and their
+//! cosignatures.
 
 mod checkpointer;
 mod connection;
 mod dialect;
 mod effect;
 mod error;
+mod evidence;
 mod migrate;
 mod pool;
 mod record_rows;
@@ -21,6 +23,9 @@ mod url;
 
 /// Who received whose data; what happened.
 pub mod audit_rows;
+
+/// Checkpoints as published.
+pub mod checkpoint_rows;
 
 /// A person's yes and no.
 pub mod choice_rows;
@@ -49,6 +54,9 @@ pub mod policy_rows;
 /// The hot path of a release.
 pub mod release_rows;
 
+/// What witnesses cosigned.
+pub mod witness_rows;
+
 #[cfg(test)]
 mod tests;
 
@@ -57,6 +65,7 @@ use std::sync::mpsc::sync_channel;
 
 pub use effect::Effect;
 pub use error::{EffectError, StoreError};
+pub use evidence::EvidenceTx;
 pub use migrate::{SchemaState, migrate, revert, schema_state};
 pub use shelf::SqlShelf;
 pub use tx::{ReadTx, WriteTx};
@@ -64,6 +73,7 @@ pub use url::{BadUrl, Url};
 
 use checkpointer::Checkpointer;
 use connection::Use;
+use evidence::Evidence;
 use pool::Pool;
 
 /// How a store is opened.
@@ -91,6 +101,7 @@ pub struct Store {
 struct Inner {
     url: Url,
     pool: Pool,
+    evidence: Evidence,
     _checkpointer: Option<Checkpointer>,
 }
 
@@ -105,8 +116,10 @@ impl Store {
         }
         own_thread(|| migrate::demand_current(&mut connection::open(url, Use::Write)?))?;
         let pool = Pool::start(url, options.readers)?;
+        let evidence = Evidence::start(url)?;
         let checkpointer = Checkpointer::start(url)?;
-        Ok(Self { inner: Arc::new(Inner { url: url.clone(), pool, _checkpointer: checkpointer }) })
+        let inner = Inner { url: url.clone(), pool, evidence, _checkpointer: checkpointer };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Where the database is.
@@ -150,6 +163,21 @@ impl Store {
         let (send, receive) = sync_channel(1);
         self.inner.pool.submit(read, move |answer| drop(send.send(answer)))?;
         receive.recv().unwrap_or_else(|_| Err(abandoned()))
+    }
+
+    /// Writes evidence: what changes no state and is no entry, durable when this returns. The
+    /// replicas take turns.
+    ///
+    /// # Errors
+    /// What `write` answers; `Busy` when the queue is full or the connection is lost.
+    pub async fn keep<T, F>(&self, write: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(&mut EvidenceTx) -> Result<T, StoreError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (send, receive) = tokio::sync::oneshot::channel();
+        self.inner.evidence.submit(write, move |answer| drop(send.send(answer)))?;
+        receive.await.unwrap_or_else(|_| Err(abandoned()))
     }
 }
 

@@ -35,4 +35,6 @@ mod doors;
 
 mod journeys;
 
+mod log;
+
 mod partner;

@@ -63,7 +63,10 @@ fn migrations_run_unrun_and_run_again_to_the_same_schema() {
             assert!(matches!(schema_state(&bed.url), Err(StoreError::Schema(_))));
         }
         let ran = migrate(&bed.url).unwrap();
-        assert_eq!(ran, ["0001_ledger", "0002_registry", "0003_contact", "0004_key"]);
+        assert_eq!(
+            ran,
+            ["0001_ledger", "0002_registry", "0003_contact", "0004_key", "0005_cosignature"]
+        );
         assert_eq!(schema_state(&bed.url).unwrap(), SchemaState::Current);
         assert_eq!(migrate(&bed.url).unwrap(), Vec::<String>::new());
         let first = dump(&bed.url);

@@ -77,12 +77,21 @@ pub fn wide_policy(wording: [u8; 32]) -> Policy {
 
 /// Opens a second gateway on the same database, as another replica would.
 pub fn replica(url: &str, keyring_master: &KeyBytes) -> (Gateway, Sequencer<Effect>) {
+    replica_at(url, keyring_master, Clock::System)
+}
+
+/// The same, by a clock of one's own.
+pub fn replica_at(
+    url: &str,
+    keyring_master: &KeyBytes,
+    clock: Clock,
+) -> (Gateway, Sequencer<Effect>) {
     let store = Store::open(&Url::parse(url).unwrap(), OpenOptions::default()).unwrap();
     let rows = store.read_blocking(fieldgate::store::key_rows::list_keys).unwrap();
     let keyring = Keyring::open(keyring_master, &rows).unwrap();
     let sequencer = Sequencer::start(store.shelf(), vec![signer()]).unwrap();
     let notary = Notary::new(vec![signer()]);
-    (Gateway::new(store, sequencer.clone(), (keyring, notary), Clock::System), sequencer)
+    (Gateway::new(store, sequencer.clone(), (keyring, notary), clock), sequencer)
 }
 
 impl World {

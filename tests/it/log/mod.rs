@@ -1,0 +1,3 @@
+//! The ledger as a log that others follow: what is published, who cosigns it, what alarms.
+
+mod publishing;
