@@ -3,6 +3,7 @@
 use fieldgate::ledger::entry::ReadEntry;
 use fieldgate::ledger::serve::Run;
 use fieldgate::ledger::{Entry, Item, items};
+use fieldgate::merkle::add_checkpoint::AddCheckpoint;
 use fieldgate::merkle::checkpoint::Checkpoint;
 use fieldgate::merkle::key::{KeyType, Signer};
 use fieldgate::merkle::note::Note;
@@ -72,6 +73,13 @@ pub fn tlog_policy(input: &[u8]) {
     let forged = Signer::from_seed("example.com/log", KeyType::Log, &[9; 32]).unwrap();
     let head = Checkpoint { origin: "example.com/log".into(), size: 1, root: Hash::leaf(b"x") };
     assert!(policy.check(&head.sign(&[forged]).unwrap()).is_err(), "an unknown key convinced");
+}
+
+pub fn add_checkpoint(input: &[u8]) {
+    let Ok(request) = AddCheckpoint::parse(input) else { return };
+    assert_eq!(request.to_string().as_bytes(), input, "a request has one spelling");
+    let ours = Signer::from_seed("example.com/log", KeyType::Log, &[7; 32]).unwrap();
+    assert!(request.admit(&[ours.verifier().clone()]).is_err(), "a log that never signed");
 }
 
 pub fn tlog_proof(input: &[u8]) {

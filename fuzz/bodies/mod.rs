@@ -14,6 +14,7 @@ mod vault;
 /// Every target by name.
 pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("access_token", doors::access_token),
+    ("add_checkpoint", logs::add_checkpoint),
     ("anchor_file", files::anchor_file),
     ("certificate", vault::certificate),
     ("checkpoint", logs::checkpoint),

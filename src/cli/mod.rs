@@ -44,6 +44,8 @@ mod say;
 
 mod serve;
 
+mod witness;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -105,6 +107,8 @@ enum Command {
     /// Verify, prove and export the audit ledger.
     #[command(subcommand)]
     Ledger(ledgers::LedgerCommand),
+    /// Be a witness of logs.
+    Witness(witness::WitnessArguments),
     /// Make and rotate keys.
     #[command(subcommand)]
     Key(keys::KeyCommand),
@@ -161,6 +165,7 @@ fn dispatch(arguments: &Arguments, voice: Voice) -> Result<Ending, Failure> {
         Command::Contacts(command) => contacts::run(command, config, voice),
         Command::Person(command) => persons::run(command, config, voice),
         Command::Ledger(command) => ledgers::run(command, config, voice),
+        Command::Witness(witness) => witness::run(witness, voice),
         Command::Key(command) => keys::run(command, config, voice),
         Command::Explain(explain) => explain::run(explain, config, voice),
         Command::Doctor => doctor::run(config, voice),

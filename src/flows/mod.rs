@@ -17,6 +17,9 @@ pub mod audit;
 /// The newest checkpoint is published.
 pub mod checkpoints;
 
+/// A log asks us, as its witness, to cosign.
+pub mod cosign;
+
 /// Why a partner would get or not get which fields of a person.
 pub mod explain;
 

@@ -53,6 +53,9 @@ pub mod sighting;
 /// Tiles, bundles and proofs by the names that clients send.
 pub mod serve;
 
+/// Both sides of the witness protocol.
+pub mod witness;
+
 /// Re-hash everything and say what is wrong, where.
 pub mod verify;
 

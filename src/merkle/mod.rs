@@ -2,7 +2,7 @@
 //!
 //! Everything here is pure: no clock, no file, no network, no word of the product. The formats are
 //! those of RFC 6962, RFC 9162 and the C2SP pages `signed-note`, `tlog-checkpoint`,
-//! `tlog-cosignature`, `tlog-tiles`, `tlog-proof` and `tlog-policy`, byte for byte, so that public
+//! `tlog-cosignature`, `tlog-witness`, `tlog-tiles`, `tlog-proof` and `tlog-policy`, byte for byte, so that public
 //! tools verify what we write. Parsers take hostile bytes: they are bounded and never panic.
 
 mod text;
@@ -33,6 +33,9 @@ pub mod checkpoint;
 
 /// What a witness adds: the time at which it saw a checkpoint.
 pub mod cosignature;
+
+/// What a log asks a witness, and the witness's checks.
+pub mod add_checkpoint;
 
 /// A proof of inclusion with its checkpoint, as one text.
 pub mod tlog_proof;

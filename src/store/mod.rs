@@ -20,6 +20,7 @@ mod shelf;
 mod statement;
 mod tx;
 mod url;
+mod witness_store;
 
 /// Who received whose data; what happened.
 pub mod audit_rows;
@@ -70,6 +71,7 @@ pub use migrate::{SchemaState, migrate, revert, schema_state};
 pub use shelf::SqlShelf;
 pub use tx::{ReadTx, WriteTx};
 pub use url::{BadUrl, Url};
+pub use witness_store::WitnessStore;
 
 use checkpointer::Checkpointer;
 use connection::Use;

@@ -33,6 +33,9 @@ pub mod public;
 /// The API described for programs.
 pub mod openapi;
 
+/// The door of a witness.
+pub mod witness;
+
 #[cfg(test)]
 #[allow(
     clippy::unwrap_used,

@@ -9,6 +9,9 @@ mod story;
 /// Errors of the OAuth endpoints in their own form (RFC 6749 §5.2).
 pub mod oauth;
 
+/// Refusals of a witness in the form of its protocol.
+pub mod witness;
+
 /// Middleware that gives every answer its request id, its headers and its form.
 pub mod net;
 

@@ -1,3 +1,5 @@
 //! The ledger as a log that others follow: what is published, who cosigns it, what alarms.
 
 mod publishing;
+
+pub mod witness_server;

@@ -143,7 +143,9 @@ async fn three_replicas(database: Database) {
         .unwrap()
         .unwrap();
     assert!(report.is_sound(), "{:?}", report.findings);
-    replicas.iter().for_each(|(_, sequencer)| sequencer.close());
+    for (_, sequencer) in &replicas {
+        sequencer.close();
+    }
 }
 
 /// One turn; a database that is busy with the other replicas is asked again.

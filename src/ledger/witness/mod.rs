@@ -1,0 +1,4 @@
+//! Both sides of the witness protocol: what a witness answers, and what we make of an answer.
+
+/// The witness: cosigns what continues all that it has cosigned.
+pub mod cosigner;
