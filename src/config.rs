@@ -78,6 +78,9 @@ pub struct LedgerSettings {
     /// The append-only file of checkpoints beside the settings; always kept.
     #[serde(default = "anchor_file_default")]
     pub anchor_file: PathBuf,
+    /// File in the form of tlog-policy: how readers judge this log, and which witnesses it asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_file: Option<PathBuf>,
     /// Folder that gets both notes when an anchor or witness contradicts the ledger. While an
     /// alarm stands in it, no gateway starts.
     #[serde(default = "evidence_dir_default")]
@@ -93,6 +96,7 @@ impl LedgerSettings {
         Self {
             origin,
             anchor_file: anchor_file_default(),
+            policy_file: None,
             evidence_dir: evidence_dir_default(),
             acceptable_anchor_failure_s: acceptable_anchor_failure_default(),
         }
@@ -250,6 +254,11 @@ impl Settings {
             if path.is_relative() {
                 *path = folder.join(&*path);
             }
+        }
+        if let Some(policy) = &mut self.ledger.policy_file
+            && policy.is_relative()
+        {
+            *policy = folder.join(&*policy);
         }
         for anchor in &mut self.anchors {
             if Path::new(&anchor.place).is_relative() {

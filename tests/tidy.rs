@@ -41,7 +41,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("indicatif", &["cli/"]),
     ("comfy_table", &["cli/"]),
     ("csv", &["cli/"]),
-    ("reqwest", &["cli/"]),
+    ("reqwest", &["cli/", "jobs/"]),
     ("actix_web", &["web/", "cli/serve", "cli/doors"]),
     ("actix_http", &["web/"]),
     ("actix_server", &["web/", "cli/serve", "cli/doors"]),

@@ -88,6 +88,7 @@ pub struct Doors {
     handles: Vec<ServerHandle>,
     jobs: Vec<JoinHandle<()>>,
     metrics: Arc<Metrics>,
+    publishing: Publishing,
 }
 
 impl Doors {
@@ -104,6 +105,11 @@ impl Doors {
     /// What is counted.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// What the publisher tells.
+    pub fn publishing(&self) -> &Publishing {
+        &self.publishing
     }
 
     /// Jobs that end when the doors close.
@@ -145,13 +151,13 @@ pub async fn open(opening: Opening) -> Result<Doors, DoorFault> {
     let Opening { gateway, store, master, .. } = opening;
     let keys = (store, Arc::new(master));
     let follow = Follow::new(gateway.clone(), keys, (trust, tokens), roots);
-    let publish = publisher::run(gateway.clone(), publishing);
+    let publish = publisher::run(gateway.clone(), publishing.clone());
     let watch = registry_watch::run(gateway, move |registry, at| {
         follow.see(&registry, at);
         revocations.see(&registry, at);
     });
     let jobs = vec![actix_web::rt::spawn(watch), actix_web::rt::spawn(publish)];
-    Ok(Doors { handles, jobs, metrics })
+    Ok(Doors { handles, jobs, metrics, publishing })
 }
 
 /// What the doors have in common.

@@ -16,6 +16,7 @@ use crate::vault::keyring::{KeyUse, Keyring};
 
 use super::anchors;
 use super::say::{Ending, Failure};
+use super::witnesses;
 
 /// What reads an installation and appends nothing: works on a damaged ledger too, which is
 /// when it is needed most.
@@ -43,7 +44,14 @@ impl Reading {
 
     /// Signs checkpoints of what is committed.
     pub(super) fn notary(&self) -> Result<Notary, Failure> {
-        Ok(Notary::new(vec![signer(&self.settings, &self.keyring)?]))
+        let notary = Notary::new(vec![signer(&self.settings, &self.keyring)?]);
+        let Some(file) = &self.settings.ledger.policy_file else { return Ok(notary) };
+        let policy = witnesses::read_policy(file)?;
+        if !policy.logs().any(|log| notary.verifiers().contains(log)) {
+            let says = format!("{} does not name this log's key", file.display());
+            return Err(Failure::new(Ending::Settings, says).hint("fieldgate ledger key prints it"));
+        }
+        Ok(notary.judged_by(policy))
     }
 }
 

@@ -46,6 +46,8 @@ mod serve;
 
 mod witness;
 
+mod witnesses;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

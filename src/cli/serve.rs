@@ -10,6 +10,7 @@ use super::anchors;
 use super::doors::{self, DoorFault, Doors, Opening};
 use super::installation::{Installation, read_file};
 use super::say::{Ending, Failure, Voice};
+use super::witnesses;
 
 pub(super) fn run(config: &Path, voice: Voice) -> Result<Ending, Failure> {
     let open = Installation::open(config)?;
@@ -98,6 +99,8 @@ pub(super) async fn open_doors(
     let mut doors = doors::open(opening).await?;
     let jobs = anchors::start(open, doors.metrics());
     doors.run_beside(jobs);
+    let asking = witnesses::start(&open.gateway, doors.publishing())?;
+    doors.run_beside(asking);
     Ok(doors)
 }
 

@@ -111,6 +111,12 @@ pub async fn let_in(gateway: &Gateway, asker: Asker) -> Result<(), Error> {
     gateway.act(Gateway::draft(facts, Vec::new())?).await.map(drop)
 }
 
+/// The newest published checkpoint that satisfies the policy, with its cosignatures; without a
+/// policy the newest. `None` before there is one.
+pub async fn published_checkpoint(gateway: &Gateway) -> Result<Option<String>, Error> {
+    super::witnesses::published(gateway).await
+}
+
 /// The log's public key as a vkey line: what a verifier pins.
 pub fn log_key(gateway: &Gateway) -> String {
     gateway.notary.verifiers().first().map(ToString::to_string).unwrap_or_default()

@@ -50,6 +50,9 @@ pub mod report;
 /// A person says yes or no, or closes the account.
 pub mod withdraw;
 
+/// Witnesses are asked to cosign.
+pub mod witnesses;
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;

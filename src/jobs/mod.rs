@@ -11,3 +11,6 @@ pub mod publisher;
 
 /// Looks at the registry each second and hands on what it finds.
 pub mod registry_watch;
+
+/// Asks a witness to cosign.
+pub mod witness;

@@ -2,10 +2,12 @@
 
 use crate::merkle::checkpoint::Checkpoint;
 use crate::merkle::key::{Signer, Verifier};
-use crate::merkle::note::{Note, NoteError};
+use crate::merkle::note::{Note, NoteError, SignatureLine};
+use crate::merkle::policy::Policy;
 use crate::merkle::tlog_proof::TlogProof;
 
 use super::prove::{ProveError, prove_inclusion};
+use super::witness::answer::Witness;
 use super::{Archive, Head};
 
 /// Why a receipt cannot be written.
@@ -23,12 +25,48 @@ pub enum NotaryError {
 /// it can never contradict the sequencer. Has no printable form.
 pub struct Notary {
     signers: Vec<Signer>,
+    policy: Option<Policy>,
 }
 
 impl Notary {
     /// A notary with the log's keys (two while one is replaced).
     pub fn new(signers: Vec<Signer>) -> Self {
-        Self { signers }
+        Self { signers, policy: None }
+    }
+
+    /// The same, with the policy by which readers of this log judge its checkpoints.
+    #[must_use]
+    pub fn judged_by(mut self, policy: Policy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// Whether there is a policy: without one every checkpoint of ours convinces.
+    pub fn has_policy(&self) -> bool {
+        self.policy.is_some()
+    }
+
+    /// The witnesses of the policy that have an address.
+    pub fn witnesses(&self) -> Vec<Witness> {
+        let addresses = self.policy.as_ref().map_or(&[][..], Policy::addresses);
+        addresses
+            .iter()
+            .map(|one| Witness::new(one.name.clone(), &one.url, one.key.clone()))
+            .collect()
+    }
+
+    /// A published note with the lines of its witnesses, if together they satisfy the policy.
+    pub fn convincing<'a>(
+        &self,
+        note: &str,
+        lines: impl Iterator<Item = &'a str>,
+    ) -> Option<String> {
+        let mut note = Note::parse(note.as_bytes()).ok()?;
+        for line in lines {
+            note.add(SignatureLine::parse(line.trim_end_matches('\n')).ok()?);
+        }
+        let convinces = self.policy.as_ref().is_none_or(|policy| policy.check(&note).is_ok());
+        convinces.then(|| note.to_string())
     }
 
     /// The log's public keys, newest first.

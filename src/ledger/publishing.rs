@@ -5,11 +5,13 @@
 //! with all that was published before.
 
 use crate::clock::{Moment, SECOND};
+use crate::merkle::Hash;
 use crate::merkle::checkpoint::Checkpoint;
 use crate::merkle::note::Note;
 use crate::merkle::proof::{TreeHead, verify_consistency};
 
 use super::prove::{ProveError, prove_consistency};
+use super::witness::answer::Question;
 use super::{Alarm, Archive, Notary, NotaryError};
 
 /// Least time between two sizes. A little under a second, so that a timer that fires early does
@@ -97,6 +99,13 @@ pub fn due<A: Archive>(
         _ => Step::Nothing,
     };
     Ok(Due { step, size, clock_behind })
+}
+
+/// Asks a witness for its line below a published checkpoint, with the proof from the size that it
+/// has seen. `None` if the stored note cannot be read.
+pub fn question(published: &Published, old: u64, proof: Vec<Hash>) -> Option<Question> {
+    let note = Note::parse(published.note.as_bytes()).ok()?;
+    Some(Question::new(old, proof, note, published.size))
 }
 
 /// Checks that a head begins with all that was published.

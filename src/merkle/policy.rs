@@ -92,6 +92,18 @@ pub struct Policy {
     keys: Vec<Verifier>,
     members: Vec<Member>,
     quorum: Quorum,
+    addresses: Vec<Address>,
+}
+
+/// Where a witness of a policy listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The name in the policy; octets that are not UTF-8 are replaced.
+    pub name: String,
+    /// The witness's key.
+    pub key: Verifier,
+    /// The URL under which it takes checkpoints.
+    pub url: String,
 }
 
 /// What must be satisfied.
@@ -109,7 +121,7 @@ enum Quorum {
 impl Policy {
     /// A policy of one log and no witness.
     pub fn of_log(log: Verifier) -> Self {
-        Self { keys: vec![log], members: Vec::new(), quorum: Quorum::Nobody }
+        Self { keys: vec![log], members: Vec::new(), quorum: Quorum::Nobody, addresses: Vec::new() }
     }
 
     /// Reads a policy file.
@@ -126,11 +138,11 @@ impl Policy {
         for (at, line) in bytes.split(|b| *b == b'\n').enumerate() {
             reader.line(line).map_err(|fault| bad(at + 1, fault))?;
         }
-        let Reader { keys, members, quorum } = reader;
+        let Reader { keys, members, quorum, addresses } = reader;
         if quorum == Quorum::Missing || !keys.iter().any(is_log) {
             return Err(bad(0, PolicyFault::Quorum));
         }
-        Ok(Self { keys, members, quorum })
+        Ok(Self { keys, members, quorum, addresses })
     }
 
     /// Checks that a trusted log signed this checkpoint of its own, and the quorum cosigned it.
@@ -159,6 +171,11 @@ impl Policy {
     /// The keys of the witnesses.
     pub fn witnesses(&self) -> impl Iterator<Item = &Verifier> {
         self.keys.iter().filter(|key| !is_log(key))
+    }
+
+    /// The witnesses that have an address, in the order of the file.
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
     }
 
     /// Members stand in the order of declaration, so one pass settles every group.
@@ -192,6 +209,7 @@ struct Reader {
     keys: Vec<Verifier>,
     members: Vec<Member>,
     quorum: Quorum,
+    addresses: Vec<Address>,
 }
 
 impl Reader {
@@ -205,9 +223,10 @@ impl Reader {
             [] => Ok(()),
             [first, ..] if first.starts_with(b"#") => Ok(()),
             [b"log", vkey] | [b"log", vkey, _] => self.key(vkey, KeyType::Log).map(|_| ()),
-            [b"witness", name, vkey] | [b"witness", name, vkey, _] => {
+            [b"witness", name, vkey, url @ ..] if url.len() < 2 => {
                 let key = self.key(vkey, KeyType::Witness)?;
-                self.declare(name, Rule::Witness(key))
+                self.declare(name, Rule::Witness(key))?;
+                url.first().map_or(Ok(()), |url| self.address(name, key, url))
             }
             [b"group", name, threshold, members @ ..] => self.group(name, threshold, members),
             [b"quorum", name] => self.set_quorum(name),
@@ -226,6 +245,14 @@ impl Reader {
         }
         self.keys.push(key);
         Ok(self.keys.len() - 1)
+    }
+
+    fn address(&mut self, name: &[u8], key: usize, url: &[u8]) -> Result<(), PolicyFault> {
+        let url = std::str::from_utf8(url).map_err(|_| PolicyFault::Syntax)?.to_owned();
+        let key = self.keys.get(key).ok_or(PolicyFault::Syntax)?.clone();
+        let name = String::from_utf8_lossy(name).into_owned();
+        self.addresses.push(Address { name, key, url });
+        Ok(())
     }
 
     fn declare(&mut self, name: &[u8], rule: Rule) -> Result<(), PolicyFault> {
@@ -395,6 +422,23 @@ mod tests {
         }
         assert_eq!(Policy::parse(b"quorum none\n").unwrap_err().fault, PolicyFault::Quorum);
         assert!(Policy::parse(&vec![b'#'; MAX_BYTES + 1]).is_err());
+    }
+
+    #[test]
+    fn a_witness_with_an_address_can_be_asked() {
+        let (one, two) = (witness(1), witness(2));
+        let text = format!(
+            "log {LOG_VKEY} https://log\nwitness a {} https://a/x\nwitness b {}\nquorum a",
+            one.verifier(),
+            two.verifier()
+        );
+        let policy = Policy::parse(text.as_bytes()).unwrap();
+        assert_eq!(policy.addresses().len(), 1, "one witness has an address");
+        let address = policy.addresses().first().unwrap();
+        assert_eq!((address.name.as_str(), address.url.as_str()), ("a", "https://a/x"));
+        assert_eq!(&address.key, one.verifier());
+        let twice = text.replace("https://a/x", "https://a/x https://b");
+        assert_eq!(Policy::parse(twice.as_bytes()).unwrap_err().fault, PolicyFault::Syntax);
     }
 
     #[test]

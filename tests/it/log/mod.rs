@@ -2,4 +2,6 @@
 
 mod publishing;
 
+pub mod witness_client;
+
 pub mod witness_server;

@@ -1,0 +1,131 @@
+//! Witnesses are asked to cosign what was published; their lines are kept, and a contradiction
+//! stops the ledger.
+
+use std::sync::Arc;
+
+use crate::ledger::prove::prove_consistency;
+use crate::ledger::witness::answer::{Verdict, judge};
+use crate::ledger::{Archive as _, publishing};
+use crate::store::witness_rows::{self, Cosignature};
+use crate::store::{ReadTx, StoreError, checkpoint_rows};
+
+use super::{Alarm, Error, Gateway};
+
+pub use crate::ledger::witness::answer::{Answer, Question, Witness};
+
+/// What to do after an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// The line is kept; the witness has seen so many entries now.
+    Cosigned(u64),
+    /// Ask again, with a proof from this size.
+    AskFrom(u64),
+    /// Wait, longer each time; why.
+    Wait(String),
+}
+
+/// The witnesses of the policy that have an address.
+pub fn list(gateway: &Gateway) -> Vec<Witness> {
+    gateway.notary.witnesses()
+}
+
+/// What to ask a witness that has seen `old` entries: for its line below the newest published
+/// checkpoint. `None` before the first is published.
+///
+/// # Errors
+/// `Busy` when the database does not answer.
+pub async fn question(gateway: &Gateway, old: u64) -> Result<Option<Question>, Error> {
+    let read = gateway.store.read(move |tx: &mut ReadTx| {
+        let Some(newest) = checkpoint_rows::newest_checkpoint(tx)? else { return Ok(None) };
+        let old = old.min(newest.size);
+        let proof = prove_consistency(tx, old, newest.size)
+            .map_err(|error| StoreError::Broken(error.into()))?;
+        publishing::question(&newest, old, proof)
+            .map(Some)
+            .ok_or_else(|| StoreError::Row("ledger_checkpoint.note".to_owned()))
+    });
+    Ok(read.await?)
+}
+
+/// Does what the answer of a witness asks for.
+///
+/// # Errors
+/// `Stopped` when the witness has seen more than we have, or something else: the alarm is raised.
+pub async fn settle(
+    gateway: &Gateway,
+    witness: &Witness,
+    question: &Question,
+    answer: &Answer,
+) -> Result<Next, Error> {
+    match judge(answer, question, witness) {
+        Verdict::Cosigned(line, at) => {
+            let (size, witness) = (question.size, witness.key_id());
+            let kept = Cosignature { size, witness, line, at };
+            let keep = gateway.store.keep(move |tx| witness_rows::keep_cosignature(tx, &kept));
+            keep.await?;
+            Ok(Next::Cosigned(size))
+        }
+        Verdict::At(seen) => at(gateway, witness, seen).await,
+        Verdict::Forked => {
+            let by = format!("witness {}", witness.name);
+            stop(gateway, Alarm::Forked { size: question.size, by })
+        }
+        Verdict::Later(why) => Ok(Next::Wait(why.to_owned())),
+        Verdict::Misconfigured(status) => Ok(Next::Wait(format!(
+            "it answered {status}: does its policy name this log and its present key?"
+        ))),
+    }
+}
+
+/// The witness names a size. Another replica may have shown it more than we knew, so the head is
+/// read anew before that is called a rollback.
+async fn at(gateway: &Gateway, witness: &Witness, seen: u64) -> Result<Next, Error> {
+    let read = gateway.store.read(|tx: &mut ReadTx| {
+        let have = tx.head().map_err(|error| StoreError::Busy(error.to_string()))?.size();
+        let published = checkpoint_rows::newest_checkpoint(tx)?.map_or(0, |newest| newest.size);
+        Ok::<_, StoreError>((have, published))
+    });
+    let (have, published) = read.await?;
+    if seen > have {
+        let by = format!("witness {}", witness.name);
+        return stop(gateway, Alarm::RolledBack { have, seen, by });
+    }
+    if seen > published {
+        return Ok(Next::Wait("it is ahead of what is published here".to_owned()));
+    }
+    Ok(Next::AskFrom(seen))
+}
+
+fn stop(gateway: &Gateway, alarm: Alarm) -> Result<Next, Error> {
+    gateway.alarm(alarm.clone());
+    Err(Error::Stopped(alarm))
+}
+
+/// The newest published checkpoint that satisfies the policy, with its cosignatures; without a
+/// policy the newest. `None` while there is none.
+///
+/// # Errors
+/// `Busy` when the database does not answer.
+pub async fn published(gateway: &Gateway) -> Result<Option<String>, Error> {
+    let notary = Arc::clone(&gateway.notary);
+    let read = gateway.store.read(move |tx: &mut ReadTx| {
+        let newest = checkpoint_rows::newest_checkpoint(tx)?;
+        let cosigned = if notary.has_policy() {
+            checkpoint_rows::list_cosigned(tx, LOOK_BACK)?
+        } else {
+            Vec::new()
+        };
+        for row in newest.into_iter().chain(cosigned) {
+            let lines = witness_rows::list_cosignatures(tx, row.size)?;
+            let lines = lines.iter().map(|one| one.line.as_str());
+            if let Some(note) = notary.convincing(&row.note, lines) {
+                return Ok(Some(note));
+            }
+        }
+        Ok::<_, StoreError>(None)
+    });
+    Ok(read.await?)
+}
+
+/// How many cosignatures are looked through for a quorum.
+const LOOK_BACK: u16 = 256;

@@ -1,0 +1,336 @@
+//! The gateway asks its witnesses: real ones, and fakes that deviate as real ones do.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use fieldgate::clock::Clock;
+use fieldgate::flows::witnesses::Witness;
+use fieldgate::flows::{Alarm, Gateway, audit, checkpoints, witnesses};
+use fieldgate::jobs::witness::{Trouble, client, turn};
+use fieldgate::ledger::{Notary, Sequencer};
+use fieldgate::merkle::add_checkpoint::AddCheckpoint;
+use fieldgate::merkle::cosignature;
+use fieldgate::merkle::key::{KeyType, Signer, Verifier};
+use fieldgate::merkle::note::Note;
+use fieldgate::merkle::policy::Policy;
+use fieldgate::store::{ReadTx, checkpoint_rows, key_rows, witness_rows};
+use fieldgate::vault::keyring::Keyring;
+
+use super::witness_server::Running;
+use crate::harness::process::{Installed, install_provider, until};
+use crate::harness::world::signer;
+use crate::harness::{Database, World, databases, wait};
+
+/// What a fake witness answers to a request.
+enum Reply {
+    Text(u16, &'static str, String),
+    /// Nothing, while the connection stays open.
+    Silence,
+}
+
+/// A witness that answers as a test likes; it ends with the test binary.
+struct Fake {
+    url: String,
+    asked: Arc<Mutex<Vec<AddCheckpoint>>>,
+}
+
+impl Fake {
+    fn start(mut answer: impl FnMut(&AddCheckpoint) -> Reply + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/some/prefix", listener.local_addr().unwrap());
+        let asked: Arc<Mutex<Vec<AddCheckpoint>>> = Arc::default();
+        let heard = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            let mut silent = Vec::new();
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let Some(request) = read(&mut stream) else { continue };
+                let reply = answer(&request);
+                heard.lock().unwrap().push(request);
+                let Reply::Text(status, kind, body) = reply else {
+                    silent.push(stream);
+                    continue;
+                };
+                let kind = match kind {
+                    "" => String::new(),
+                    kind => format!("content-type: {kind}\r\n"),
+                };
+                let length = body.len();
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 {status} X\r\n{kind}content-length: {length}\r\n\
+                     connection: close\r\n\r\n{body}"
+                );
+            }
+        });
+        Self { url, asked }
+    }
+
+    fn olds(&self) -> Vec<u64> {
+        self.asked.lock().unwrap().iter().map(|request| request.old).collect()
+    }
+}
+
+fn read(stream: &mut TcpStream) -> Option<AddCheckpoint> {
+    let (mut bytes, mut chunk) = (Vec::new(), [0; 4096]);
+    loop {
+        let count = stream.read(&mut chunk).ok().filter(|count| *count > 0)?;
+        bytes.extend_from_slice(&chunk[..count]);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        assert!(head.starts_with("POST /some/prefix/add-checkpoint "), "{head}");
+        let length = head.to_lowercase();
+        let length = length.lines().find_map(|line| line.strip_prefix("content-length: "))?;
+        if body.len() >= length.parse::<usize>().unwrap() {
+            return Some(AddCheckpoint::parse(body.as_bytes()).unwrap());
+        }
+    }
+}
+
+fn cosigner(seed: u8) -> Signer {
+    Signer::from_seed(&format!("w{seed}.example.com"), KeyType::Witness, &[seed; 32]).unwrap()
+}
+
+fn line(seed: u8, request: &AddCheckpoint) -> String {
+    cosignature::sign(request.note.text(), &cosigner(seed), 1_800_000_000).unwrap().to_line()
+}
+
+fn size_of(request: &AddCheckpoint) -> u64 {
+    request.admit(&[signer().verifier().clone()]).unwrap().size
+}
+
+fn ok(body: String) -> Reply {
+    Reply::Text(200, "text/plain; charset=utf-8", body)
+}
+
+fn sized(size: u64) -> Reply {
+    Reply::Text(409, "text/x.tlog.size", format!("{size}\n"))
+}
+
+/// A gateway on a world whose policy asks for all of these witnesses.
+fn gateway(world: &World, urls: &[&str]) -> (Gateway, Sequencer<fieldgate::store::Effect>) {
+    let mut text = format!("log {}\n", signer().verifier());
+    let mut names = String::new();
+    for (seed, url) in (1..).zip(urls) {
+        text.push_str(&format!("witness w{seed} {} {url}\n", cosigner(seed).verifier()));
+        names.push_str(&format!(" w{seed}"));
+    }
+    text.push_str(&format!("group all all{names}\nquorum all\n"));
+    let rows = world.store.read_blocking(key_rows::list_keys).unwrap();
+    let keyring = Keyring::open(&world.master, &rows).unwrap();
+    let sequencer = Sequencer::start(world.store.shelf(), vec![signer()]).unwrap();
+    let policy = Policy::parse(text.as_bytes()).unwrap();
+    let notary = Notary::new(vec![signer()]).judged_by(policy);
+    let clock = Clock::System;
+    let gateway = Gateway::new(world.store.clone(), sequencer.clone(), (keyring, notary), clock);
+    (gateway, sequencer)
+}
+
+async fn ask(gateway: &Gateway, witness: &Witness, seen: &mut u64) -> Result<(), Trouble> {
+    install_provider();
+    turn(gateway, witness, &client().unwrap(), seen).await
+}
+
+#[test]
+fn a_quorum_of_two_is_served_once_both_have_cosigned() {
+    for database in databases() {
+        wait(async {
+            let world = World::new(database).await;
+            let fakes = [1, 2].map(|seed| Fake::start(move |request| ok(line(seed, request))));
+            let (gateway, _) = gateway(&world, &[&fakes[0].url, &fakes[1].url]);
+            let size = checkpoints::publish(&gateway).await.unwrap().size;
+            let all = witnesses::list(&gateway);
+            assert_eq!(all.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["w1", "w2"]);
+            assert_eq!(audit::published_checkpoint(&gateway).await.unwrap(), None);
+            let mut seen = 0;
+            ask(&gateway, &all[0], &mut seen).await.unwrap();
+            assert_eq!(seen, size);
+            assert_eq!(audit::published_checkpoint(&gateway).await.unwrap(), None, "one of two");
+            ask(&gateway, &all[1], &mut 0).await.unwrap();
+            let note = audit::published_checkpoint(&gateway).await.unwrap().unwrap();
+            let note = Note::parse(note.as_bytes()).unwrap();
+            let known = [1, 2].map(|seed| cosigner(seed).verifier().clone());
+            assert_eq!(note.verify(&known).unwrap().len(), 2);
+            // The same size again, without a proof, renews the time.
+            ask(&gateway, &all[0], &mut seen).await.unwrap();
+            let request = fakes[0].asked.lock().unwrap().pop().unwrap();
+            assert_eq!((request.old, request.proof.len()), (size, 0));
+        });
+    }
+}
+
+/// Runs one turn against a fake and gives its outcome, the alarm, and the sizes it asked from.
+async fn one_turn(
+    mut answer: impl FnMut(&AddCheckpoint) -> Reply + Send + 'static,
+) -> (Result<(), Trouble>, Option<Alarm>, Vec<u64>, u64) {
+    let world = World::new(Database::Sqlite).await;
+    let fake = Fake::start(move |request| answer(request));
+    let (gateway, _) = gateway(&world, &[&fake.url]);
+    let size = checkpoints::publish(&gateway).await.unwrap().size;
+    let witness = witnesses::list(&gateway).remove(0);
+    let outcome = ask(&gateway, &witness, &mut 0).await;
+    let stopped = gateway.alarm_raised();
+    assert_eq!(gateway.is_ready(), stopped.is_none());
+    (outcome, stopped, fake.olds(), size)
+}
+
+#[test]
+fn a_witness_that_knows_more_than_we_thought_is_asked_from_there() {
+    wait(async {
+        let (outcome, alarm, olds, size) = one_turn(|request| match request.old {
+            0 => sized(1),
+            _ => ok(line(1, request)),
+        })
+        .await;
+        outcome.unwrap();
+        assert_eq!((alarm, olds), (None, vec![0, 1]));
+        assert!(size > 1);
+        // It has seen all that we have: no proof, the time is renewed.
+        let (outcome, alarm, olds, size) = one_turn(|request| match request.old {
+            0 => sized(size_of(request)),
+            _ => ok(line(1, request)),
+        })
+        .await;
+        outcome.unwrap();
+        assert_eq!((alarm, olds), (None, vec![0, size]));
+    });
+}
+
+#[test]
+fn a_witness_that_has_seen_more_than_we_have_raises_the_rollback_alarm() {
+    wait(async {
+        let (outcome, alarm, _, size) = one_turn(|request| sized(size_of(request) + 5)).await;
+        assert!(matches!(outcome, Err(Trouble::Story(_))));
+        let by = "witness w1".to_owned();
+        assert_eq!(alarm, Some(Alarm::RolledBack { have: size, seen: size + 5, by }));
+    });
+}
+
+#[test]
+fn another_history_raises_the_fork_alarm_however_it_is_said() {
+    wait(async {
+        for (status, kind) in [(422, ""), (422, "text/plain"), (409, ""), (409, "text/plain")] {
+            let reply = move |_: &AddCheckpoint| Reply::Text(status, kind, String::new());
+            let (_, alarm, _, size) = one_turn(reply).await;
+            let by = "witness w1".to_owned();
+            assert_eq!(alarm, Some(Alarm::Forked { size, by }), "{status} {kind:?}");
+        }
+    });
+}
+
+#[test]
+fn failing_busy_strange_and_silent_witnesses_are_asked_again_later() {
+    wait(async {
+        for status in [429, 500, 502, 503, 301, 404, 403, 400] {
+            let reply = move |_: &AddCheckpoint| Reply::Text(status, "", String::new());
+            let (outcome, alarm, olds, _) = one_turn(reply).await;
+            assert!(matches!(outcome, Err(Trouble::Waits(_))), "{status}");
+            assert_eq!((alarm, olds), (None, vec![0]), "{status}");
+        }
+        let strange: [fn(&AddCheckpoint) -> Reply; 5] = [
+            |_| ok(String::new()),
+            |request| ok(line(2, request)),
+            |_| Reply::Text(409, "text/x.tlog.size", "seven\n".to_owned()),
+            |request| sized(u64::from(request.old == 0)),
+            |_| Reply::Text(200, "", "x".repeat(1_000_000)),
+        ];
+        for reply in strange {
+            let (outcome, alarm, ..) = one_turn(reply).await;
+            assert!(outcome.is_err());
+            assert_eq!(alarm, None);
+        }
+        let (outcome, alarm, ..) = one_turn(|_| Reply::Silence).await;
+        assert!(matches!(outcome, Err(Trouble::Silent(_))));
+        assert_eq!(alarm, None);
+        // A line of another algorithm beside the right one does no harm.
+        let with_another = |request: &AddCheckpoint| {
+            ok(format!("\u{2014} w1.example.com AAAAAAA=\n{}", line(1, request)))
+        };
+        one_turn(with_another).await.0.unwrap();
+    });
+}
+
+/// The largest size whose stored lines satisfy a policy.
+fn witnessed(installed: &Installed, policy: &str) -> Option<u64> {
+    let judge = Notary::new(Vec::new()).judged_by(Policy::parse(policy.as_bytes()).unwrap());
+    installed.look(move |tx: &mut ReadTx| {
+        for row in checkpoint_rows::list_cosigned(tx, 100)? {
+            let lines = witness_rows::list_cosignatures(tx, row.size)?;
+            if judge.convincing(&row.note, lines.iter().map(|one| one.line.as_str())).is_some() {
+                return Ok(Some(row.size));
+            }
+        }
+        Ok(None)
+    })
+}
+
+#[test]
+fn a_gateway_and_two_witnesses_reach_their_quorum_and_survive_the_loss_of_one() {
+    for database in databases() {
+        wait(async {
+            let (installed, ()) = Installed::new(database, async |world: &World| {
+                world.people(1).await;
+            })
+            .await;
+            let log = installed.log.to_string();
+            let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+            let start = |dir: &tempfile::TempDir, at: &str| Running::start(dir.path(), &log, at);
+            let mut one = start(&dirs[0], "127.0.0.1:0");
+            let two = start(&dirs[1], "127.0.0.1:0");
+            assert!(Verifier::parse(&one.vkey).is_ok() && one.vkey != two.vkey);
+            let policy = format!(
+                "log {log}\nwitness one {} {}\nwitness two {} {}\ngroup both all one two\n\
+                 quorum both\n",
+                one.vkey, one.url, two.vkey, two.url
+            );
+            std::fs::write(installed.home().join("tlog.policy"), &policy).unwrap();
+            let settings = installed.home().join("fieldgate.toml");
+            let text = std::fs::read_to_string(&settings).unwrap();
+            let text = text.replace("\norigin =", "\npolicy_file = \"tlog.policy\"\norigin =");
+            std::fs::write(&settings, text).unwrap();
+
+            let mut gate = installed.serve();
+            let size = until("both have cosigned", async || witnessed(&installed, &policy)).await;
+
+            let url = one.url.clone();
+            one.kill();
+            let grown = installed.run(&["key", "rotate", "--use", "ticket"]);
+            assert!(grown.status.success(), "{grown:?}");
+            let alone = format!("log {log}\nwitness two {} {}\nquorum two\n", two.vkey, two.url);
+            until("the other one goes on", async || {
+                witnessed(&installed, &alone).filter(|now| *now > size)
+            })
+            .await;
+            assert_eq!(witnessed(&installed, &policy), Some(size), "one of two is no quorum");
+            assert!(gate.runs(), "{}", installed.log_text());
+
+            let back = start(&dirs[0], url.strip_prefix("http://").unwrap());
+            assert_eq!(back.vkey, one.vkey);
+            until("the lost one catches up", async || {
+                witnessed(&installed, &policy).filter(|now| *now > size)
+            })
+            .await;
+        });
+    }
+}
+
+#[test]
+fn a_policy_that_does_not_name_the_log_is_refused_at_the_start() {
+    wait(async {
+        let (installed, ()) = Installed::new(Database::Sqlite, async |_: &World| ()).await;
+        let stranger = Signer::from_seed("log.example.com", KeyType::Log, &[1; 32]).unwrap();
+        let policy = format!("log {}\nquorum none\n", stranger.verifier());
+        std::fs::write(installed.home().join("tlog.policy"), policy).unwrap();
+        let settings = installed.home().join("fieldgate.toml");
+        let text = std::fs::read_to_string(&settings).unwrap();
+        std::fs::write(
+            &settings,
+            text.replace("\norigin =", "\npolicy_file = \"tlog.policy\"\norigin ="),
+        )
+        .unwrap();
+        let refused = installed.run(&["ledger", "key"]);
+        assert_eq!(refused.status.code(), Some(3));
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("does not name this log's key"));
+    });
+}
