@@ -114,7 +114,7 @@ fn verify_store(open: &Reading, voice: Voice) -> Result<Ending, Failure> {
         tx.take_time()?;
         let walked = tx.head().and_then(|head| {
             shown.set_length(head.size());
-            verify::everything(tx, &plan, |done| shown.set_position(done))
+            verify::everything(tx, &plan, |progress| shown.set_position(progress.done))
         });
         Ok::<_, StoreError>(walked)
     });

@@ -56,6 +56,9 @@ pub mod serve;
 /// Both sides of the witness protocol.
 pub mod witness;
 
+/// A published log, read as an archive.
+pub mod published;
+
 /// Re-hash everything and say what is wrong, where.
 pub mod verify;
 

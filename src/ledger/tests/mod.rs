@@ -3,6 +3,7 @@
 mod entries;
 mod growing;
 mod proving;
+mod published;
 mod sequencing;
 mod verifying;
 

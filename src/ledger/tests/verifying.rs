@@ -30,11 +30,23 @@ fn a_sound_ledger_has_no_findings() {
         let mut rows = filled(size).rows();
         let plan = plan(&mut rows);
         let mut heard = Vec::new();
-        let report = everything(&mut rows, &plan, |done| heard.push(done)).unwrap();
+        let report = everything(&mut rows, &plan, |progress| heard.push(progress.done)).unwrap();
         assert_eq!(report.findings, [], "size {size}");
         assert_eq!((report.entries, report.head.size), (size, size));
         assert_eq!(heard.last().copied().unwrap_or(0), size);
         assert!(tree(&mut rows, &plan, |_| ()).unwrap().is_sound());
+    }
+}
+
+#[test]
+fn a_walk_that_goes_on_from_a_later_entry_is_sound_also_where_nothing_is_left() {
+    for size in [512, SIZE] {
+        let mut rows = filled(size).rows();
+        for from in [256, 512] {
+            let plan = Plan { from, ..plan(&mut rows) };
+            let report = walk(&mut rows, &plan);
+            assert_eq!((report.findings, report.entries), (Vec::new(), size - from));
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::merkle::note::Note;
 use crate::merkle::proof::TreeHead;
 use crate::merkle::tile::WIDTH;
 
+use super::entry::ReadEntry;
 use super::prove::{ProveError, root_at};
 use super::{Archive, Head, Link, Records, ShelfError};
 
@@ -147,6 +148,15 @@ pub struct Plan {
     pub since: Option<Head>,
 }
 
+/// How far a walk is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Entries that are done.
+    pub done: u64,
+    /// Whether nothing was found wrong so far.
+    pub sound: bool,
+}
+
 /// The outcome of a walk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
@@ -190,16 +200,34 @@ impl Report {
     }
 }
 
-/// Checks bodies, tiles, head and checkpoints. `progress` hears how many entries are done.
+/// Checks bodies, tiles, head and checkpoints. `progress` hears how far it is.
 ///
 /// # Errors
 /// The store could not be read at all.
 pub fn tree<A: Archive>(
     archive: &mut A,
     plan: &Plan,
-    progress: impl FnMut(u64),
+    progress: impl FnMut(Progress),
 ) -> Result<Report, ShelfError> {
     walk(archive, plan, progress, |_, _, _, _| Ok(()))
+}
+
+/// Checks all that `tree` checks, and that every entry is one of this ledger's format: what a
+/// published log offers.
+///
+/// # Errors
+/// The place could not be read at all.
+pub fn published<A: Archive>(
+    archive: &mut A,
+    plan: &Plan,
+    progress: impl FnMut(Progress),
+) -> Result<Report, ShelfError> {
+    walk(archive, plan, progress, |_, from, bodies, report| {
+        let sound = tree::on_all_cores(&bodies, |body| ReadEntry::parse(body).is_ok());
+        let wrong = (from..).zip(sound).filter(|(_, sound)| !sound);
+        wrong.for_each(|(index, _)| report.add(Finding::Entry(index)));
+        Ok(())
+    })
 }
 
 /// Checks all that `tree` checks, and items, projections and the head's other columns.
@@ -209,7 +237,7 @@ pub fn tree<A: Archive>(
 pub fn everything<R: Records>(
     records: &mut R,
     plan: &Plan,
-    progress: impl FnMut(u64),
+    progress: impl FnMut(Progress),
 ) -> Result<Report, ShelfError> {
     let seen = records::Seen::after(plan.since.as_ref());
     let tally = links::Tally::new(STRIDE);
@@ -223,7 +251,10 @@ pub fn everything<R: Records>(
     })?;
     let head = report.checked.clone();
     records::check_beyond(records, head.size(), &mut report)?;
-    tally.settle(records, head.size(), &mut report)?;
+    // Where every entry was left out there is nothing to hold the links against.
+    if report.entries > 0 || plan.from == 0 {
+        tally.settle(records, head.size(), &mut report)?;
+    }
     let anew = report.findings.iter().any(|finding| matches!(finding, Finding::Since(_)));
     if plan.from == 0 && !anew {
         seen.compare(&head, &mut report);
@@ -235,7 +266,7 @@ pub fn everything<R: Records>(
 fn walk<A: Archive>(
     archive: &mut A,
     plan: &Plan,
-    mut progress: impl FnMut(u64),
+    mut progress: impl FnMut(Progress),
     mut also: impl FnMut(&mut A, u64, Vec<Vec<u8>>, &mut Report) -> Result<(), ShelfError>,
 ) -> Result<Report, ShelfError> {
     let head = archive.head()?;
@@ -259,7 +290,7 @@ fn walk<A: Archive>(
             report.entries += until - from;
         }
         from = until;
-        progress(until);
+        progress(Progress { done: until, sound: report.is_sound() });
     }
     if !archive.bodies(head.size(), head.size().saturating_add(1))?.is_empty() {
         report.add(Finding::Head("size"));
