@@ -18,7 +18,11 @@ pub mod doors;
 
 mod explain;
 
+mod export;
+
 mod follow;
+
+mod gossip;
 
 mod import;
 
@@ -27,6 +31,8 @@ mod installation;
 mod keys;
 
 mod ledgers;
+
+mod log_source;
 
 mod partner_list;
 
@@ -47,6 +53,8 @@ mod serve;
 mod witness;
 
 mod witnesses;
+
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -111,6 +119,9 @@ enum Command {
     Ledger(ledgers::LedgerCommand),
     /// Be a witness of logs.
     Witness(witness::WitnessArguments),
+    /// Check what somebody gave you, without any database.
+    #[command(subcommand)]
+    Verify(verify::VerifyCommand),
     /// Make and rotate keys.
     #[command(subcommand)]
     Key(keys::KeyCommand),
@@ -166,6 +177,7 @@ fn dispatch(arguments: &Arguments, voice: Voice) -> Result<Ending, Failure> {
         Command::Policy(command) => policies::run(command, config, voice),
         Command::Contacts(command) => contacts::run(command, config, voice),
         Command::Person(command) => persons::run(command, config, voice),
+        Command::Verify(command) => verify::run(command, voice),
         Command::Ledger(command) => ledgers::run(command, config, voice),
         Command::Witness(witness) => witness::run(witness, voice),
         Command::Key(command) => keys::run(command, config, voice),

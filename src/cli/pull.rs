@@ -26,6 +26,9 @@ pub enum ClientError {
     /// No token was given.
     #[error("no token: {0}")]
     Token(String),
+    /// Another status than 200 and 404.
+    #[error("the door answered {0}")]
+    Status(u16),
 }
 
 /// An answer as it came.
@@ -130,6 +133,33 @@ impl Client {
     /// GET with any text in the place of a token.
     pub async fn get_bearer(&self, token: &str, path: &str) -> Result<Pulled, ClientError> {
         read(self.http.get(format!("{}{path}", self.base)).bearer_auth(token)).await
+    }
+
+    /// GET of bytes with a token that was fetched before; `None` where there is nothing.
+    ///
+    /// # Errors
+    /// No answer, another status than 200 and 404, or more bytes than `most`.
+    pub async fn file(
+        &self,
+        token: &str,
+        path: &str,
+        most: u64,
+    ) -> Result<Option<Vec<u8>>, ClientError> {
+        let request = self.http.get(format!("{}{path}", self.base)).bearer_auth(token);
+        let mut answer = request.send().await.map_err(ClientError::Transport)?;
+        match answer.status().as_u16() {
+            200 => {}
+            404 => return Ok(None),
+            status => return Err(ClientError::Status(status)),
+        }
+        let mut bytes = Vec::new();
+        while let Some(part) = answer.chunk().await.map_err(ClientError::Transport)? {
+            bytes.extend_from_slice(&part);
+            if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most {
+                return Err(ClientError::Answer);
+            }
+        }
+        Ok(Some(bytes))
     }
 
     /// POST of JSON with a token for the scope and an idempotency key.

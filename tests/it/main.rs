@@ -38,3 +38,5 @@ mod journeys;
 mod log;
 
 mod partner;
+
+mod strangers;

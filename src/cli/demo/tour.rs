@@ -13,9 +13,9 @@ use crate::ledger::verify::verify_receipt;
 use crate::secret::Personal;
 
 use super::super::installation::{Installation, chain, read_file};
-use super::super::ledgers::policy;
 use super::super::pull::{Client, Pulled};
 use super::super::say::{Ending, Failure, Voice};
+use super::super::verify::policy;
 use super::people::Invented;
 use super::stage::{COLLECTOR, Folder, PARTNERS, staff};
 
@@ -228,7 +228,7 @@ impl Tour<'_> {
         ));
         line(format!("  {program} --config {config} ledger verify"));
         line(format!(
-            "  {program} ledger verify --receipt {dir}/receipt.tlog-proof --key {dir}/log.vkey"
+            "  {program} verify receipt {dir}/receipt.tlog-proof --policy {dir}/log.vkey"
         ));
         Ok(())
     }

@@ -1,0 +1,52 @@
+//! `fieldgate verify`: what somebody else gave us is checked without any database.
+
+pub(super) mod log;
+
+mod receipt;
+
+mod resume;
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+
+use crate::merkle::key::Verifier;
+use crate::merkle::policy::Policy;
+
+use super::installation::read_file;
+use super::partners::invalid;
+use super::say::{Ending, Failure, Voice};
+
+pub(super) use receipt::verify_receipt;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum VerifyCommand {
+    /// Check one receipt: what was recorded, who vouches for it, what it does not prove.
+    Receipt {
+        /// The receipt (`.tlog-proof`).
+        file: PathBuf,
+        /// Whom you trust: the log's public key (vkey), a file that holds it, or a tlog-policy
+        /// file that also names witnesses and how many of them are enough.
+        #[arg(long, value_name = "FILE|VKEY")]
+        policy: String,
+    },
+}
+
+pub(super) fn run(command: &VerifyCommand, voice: Voice) -> Result<Ending, Failure> {
+    match command {
+        VerifyCommand::Receipt { file, policy } => verify_receipt(file, policy, voice),
+    }
+}
+
+/// A vkey as it stands, or a file that holds a vkey or a tlog-policy.
+pub(super) fn policy(key: &str) -> Result<Policy, Failure> {
+    if let Ok(log) = Verifier::parse(key.trim()) {
+        return Ok(Policy::of_log(log));
+    }
+    let bytes = read_file(Path::new(key))?;
+    let text = String::from_utf8_lossy(&bytes);
+    if let Ok(log) = Verifier::parse(text.trim()) {
+        return Ok(Policy::of_log(log));
+    }
+    Policy::parse(&bytes).map_err(|fault| invalid("policy", fault))
+}
