@@ -1,0 +1,139 @@
+"""Shows the evidence to every checker, whole and with one byte flipped, and compares their judgement with the table.
+
+    python3 judge.py TOOLS FOLDER GOLDEN
+
+TOOLS holds the installed checkers, FOLDER/sound the evidence, GOLDEN the golden log of tests/vectors, which a
+witness has cosigned. A checker that cannot see a kind of damage is listed so; were it to see it after all, the
+table would be wrong, and that fails as well.
+"""
+import os, pathlib, shutil, subprocess, sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+VERIFY = HERE.parent.parent / "docs" / "verify"
+
+
+def checkers(tools):
+    python = str(tools / "venv/bin/python")
+    library = str(tools / "node_modules/@sigstore/verify")
+    return {
+        "x/mod/sumdb": lambda case: [str(tools / "tlog"), str(case)],
+        "@sigstore/verify": lambda case: ["node", str(HERE / "sigstore.cjs"), library, str(case)],
+        "pymerkle": lambda case: [python, str(HERE / "pymerkle_root.py"), str(case)],
+        "rfc8785": lambda case: [python, str(HERE / "rfc8785_entries.py"), str(case)],
+        "docs/verify": lambda case: [
+            python, str(VERIFY / "export.py"), str(case / "log.vkey"), str(case / "log"),
+            *map(str, sorted((case / "older").glob("*"))), *map(str, sorted((case / "receipts").glob("*"))),
+        ],
+    }
+
+
+GO, NPM, ROOT, JCS, OURS = "x/mod/sumdb", "@sigstore/verify", "pymerkle", "rfc8785", "docs/verify"
+TREE = {GO, ROOT, OURS}
+RECEIPT = {GO, NPM, OURS}
+TILES = {GO, OURS}
+
+
+def in_entry(marker, step):
+    """The byte `step` behind the first `marker`: of a value, if the marker is its key."""
+    return lambda data: data.index(marker) + len(marker) + step
+
+
+def in_line(number, place):
+    """The byte at this place of a line of text."""
+    return lambda data: sum(len(line) + 1 for line in data.split(b"\n")[:number]) + place
+
+
+def in_signature(data):
+    return data.rindex(b" ") + 40
+
+
+# What is flipped (bit 0 of one byte), and who must refuse; all others must accept.
+DAMAGE = [
+    ("a value of an entry", "log/tile/entries/001", in_entry(b'"req":"req_', 9), TREE),
+    ("a value of an entry on the edge", "log/tile/entries/*.p/*", in_entry(b'"req":"req_', 9), TREE),
+    ("the form of an entry", "log/tile/entries/002", in_entry(b'","k":', -5), TREE | {JCS}),
+    ("the length of an entry", "log/tile/entries/003", lambda data: 1, TREE | {JCS}),
+    ("a hash of a full tile", "log/tile/0/004", lambda data: 4000, TILES),
+    ("a hash of a partial tile", "log/tile/0/*.p/*", lambda data: len(data) - 9, TILES),
+    ("a hash of a tile of level 1", "log/tile/1/000.p/*", lambda data: len(data) - 9, TILES),
+    ("the origin of the checkpoint", "log/checkpoint", in_line(0, 3), {GO, NPM, OURS}),
+    ("the size of the checkpoint", "log/checkpoint", in_line(1, 0), {GO, NPM, ROOT, JCS, OURS}),
+    ("the root of the checkpoint", "log/checkpoint", in_line(2, 10), {GO, NPM, ROOT, OURS}),
+    ("the signature of the checkpoint", "log/checkpoint", in_signature, RECEIPT),
+    ("the root of an older checkpoint", "older/checkpoint", in_line(2, 10), {GO, ROOT, OURS}),
+    ("the signature of an older checkpoint", "older/checkpoint", in_signature, TILES),
+    ("the entry in a receipt", "receipts/*-served.tlog-proof", in_line(1, 206), RECEIPT),
+    ("the index in a receipt", "receipts/*-served.tlog-proof", in_line(2, 7), RECEIPT),
+    ("the path in a receipt", "receipts/*-served.tlog-proof", in_line(4, 20), RECEIPT),
+    ("the root in a receipt", "receipts/000000-proved.tlog-proof", lambda d: d.index(b"\n\n") + 50, RECEIPT),
+    ("the signature in a receipt", "receipts/*-proved.tlog-proof", in_signature, RECEIPT),
+    ("the log's key", "log.vkey", lambda data: len(data) - 20, RECEIPT),
+]
+
+# On the golden log: what a witness adds, which x/mod hands to a verifier of its caller's.
+GOLDEN = [
+    ("the time of a cosignature", "log/checkpoint", lambda data: data.rindex(b" ") + 16, TILES),
+    ("the signature of a cosignature", "log/checkpoint", in_signature, TILES),
+]
+
+
+def flip(case, pattern, place):
+    """Flips the lowest bit of one byte of the newest file that fits: the one that the newest checkpoint needs."""
+    file = max(case.glob(pattern), key=lambda file: file.stat().st_mtime_ns)
+    data = bytearray(file.read_bytes())
+    data[place(bytes(data))] ^= 1
+    file.unlink()
+    file.write_bytes(data)
+
+
+def copy(sound, case):
+    shutil.rmtree(case, ignore_errors=True)
+    shutil.copytree(sound, case, copy_function=os.link)
+
+
+def golden(vectors, case):
+    """The golden log as evidence: its checkpoint bears a cosignature."""
+    shutil.rmtree(case, ignore_errors=True)
+    for part in ("older", "receipts"):
+        (case / part).mkdir(parents=True)
+    shutil.copytree(vectors / "tile", case / "log/tile")
+    shutil.copy(vectors / "checkpoint", case / "log/checkpoint")
+    keys = [(vectors / f"{name}.vkey").read_text("utf-8") for name in ("log", "witness")]
+    (case / "log.vkey").write_text("\n".join(keys) + "\n", "utf-8")
+
+
+def judge(commands, case, title, refusing):
+    """One row of the table; complains about every judgement that is not the expected one."""
+    wrong, row = [], []
+    for name, command in commands.items():
+        done = subprocess.run(command(case), capture_output=True, text=True)
+        refused = done.returncode != 0
+        row.append("refuses" if refused else "accepts")
+        if refused != (name in refusing):
+            wrong.append(f"{title}: {name} {row[-1]} {case}\n{done.stdout}{done.stderr}")
+        elif not refusing:
+            print(f"  {name:<18} {done.stdout.strip()}")
+    print(f"  {title:<40}" + "".join(f"{word:<18}" for word in row), flush=True)
+    return wrong
+
+
+def main(tools, folder, vectors):
+    commands, sound, case = checkers(tools), folder / "sound", folder / "case"
+    print(f"  {'flipped byte':<40}" + "".join(f"{name:<18}" for name in commands))
+    wrong = judge(commands, sound, "none", set())
+    for title, pattern, place, refusing in DAMAGE:
+        copy(sound, case)
+        flip(case, pattern, place)
+        wrong += judge(commands, case, title, refusing)
+    golden(vectors, folder / "golden")
+    wrong += judge(commands, folder / "golden", "none, in the golden log", set())
+    for title, pattern, place, refusing in GOLDEN:
+        copy(folder / "golden", case)
+        flip(case, pattern, place)
+        wrong += judge(commands, case, title, refusing)
+    if wrong:
+        sys.exit("\n".join(["NOT AS EXPECTED", *wrong]))
+
+
+if __name__ == "__main__":
+    main(*(pathlib.Path(argument).resolve() for argument in sys.argv[1:]))
