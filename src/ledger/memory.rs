@@ -204,7 +204,9 @@ impl Archive for Rows {
     }
 
     fn bodies(&mut self, from: u64, until: u64) -> Result<Vec<Vec<u8>>, ShelfError> {
-        Ok(self.bodies.range(from..until).map(|(_, body)| body.clone()).collect())
+        // A gap ends the answer, as in a database.
+        let run = self.bodies.range(from..until).zip(from..).take_while(|((at, _), n)| *at == n);
+        Ok(run.map(|((_, body), _)| body.clone()).collect())
     }
 
     fn tile(&mut self, level: u8, n: u64) -> Result<Option<Tile>, ShelfError> {

@@ -48,3 +48,6 @@ pub use tree::Frontier;
 
 #[cfg(test)]
 mod golden;
+
+#[cfg(test)]
+mod differential;

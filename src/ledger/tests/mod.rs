@@ -1,6 +1,8 @@
 //! Tests of the ledger over a shelf in memory.
 
 mod entries;
+mod failing;
+mod flipping;
 mod growing;
 mod proving;
 mod published;

@@ -156,42 +156,45 @@ fn a_full_queue_turns_away_at_once_and_keeps_what_it_took() {
     assert_eq!((receipts[0].size(), receipts[BATCH_MAX].size()), (1 + first, 1 + 2 * first));
 }
 
-/// Every step × both kinds of error: what the waiter hears, what persists, and that every receipt
-/// that was handed out is in the ledger afterwards.
+/// Every step × both kinds of error, in a young ledger and at the end of a tile: what the waiter
+/// hears, what persists, and that every receipt that was handed out is in the ledger afterwards.
 #[test]
 fn a_fault_at_any_step_loses_nothing_that_was_promised() {
-    for step in Step::ALL {
-        for fault in [Fault::Busy, Fault::Broken] {
-            let shelf = MemoryShelf::new();
-            let sequencer = start(&shelf);
-            let before = sequencer.submit(Draft::new(mixed(0))).wait().unwrap();
-            shelf.fail_next(step, fault);
-            let failed = sequencer.submit(Draft::new(mixed(1))).wait().unwrap_err();
-            let persisted = u64::from(step == Step::Committed);
-            assert_eq!(shelf.rows().size, 1 + persisted, "{step:?} {fault:?}");
-            let next = sequencer.submit(Draft::new(mixed(2))).wait();
-            if fault == Fault::Busy {
-                assert_eq!(failed, SequencerError::Busy);
-                assert_eq!(next.unwrap().index(), 1 + persisted);
-                assert!(!sequencer.is_poisoned());
-            } else {
-                assert_eq!(failed, SequencerError::Poisoned);
-                assert_eq!(next.unwrap_err(), SequencerError::Poisoned);
-                assert!(sequencer.is_poisoned());
-                assert_eq!(shelf.rows().size, 1 + persisted);
+    for size in [0, 254, 255] {
+        for step in Step::ALL {
+            for fault in [Fault::Busy, Fault::Broken] {
+                strike(size, step, fault);
             }
-            sequencer.close();
-            let plan = Plan { checkpoints: vec![before.checkpoint().clone()], ..plan() };
-            let report = verify::everything(&mut shelf.clone(), &plan, |_| ()).unwrap();
-            assert!(report.is_sound(), "{step:?} {fault:?}: {:?}", report.findings);
-            // A new process goes on from there.
-            let again = start(&shelf);
-            assert_eq!(
-                again.submit(Draft::new(mixed(5))).wait().unwrap().index(),
-                report.head.size
-            );
         }
     }
+}
+
+fn strike(size: u64, step: Step, fault: Fault) {
+    let shelf = filled(size);
+    let sequencer = start(&shelf);
+    let before = sequencer.submit(Draft::new(mixed(size))).wait().unwrap();
+    shelf.fail_next(step, fault);
+    let failed = sequencer.submit(Draft::new(mixed(size + 1))).wait().unwrap_err();
+    let left = size + 1 + u64::from(step == Step::Committed);
+    assert_eq!(shelf.rows().size, left, "{step:?} {fault:?}");
+    let next = sequencer.submit(Draft::new(mixed(size + 2))).wait();
+    if fault == Fault::Busy {
+        assert_eq!(failed, SequencerError::Busy);
+        assert_eq!(next.unwrap().index(), left);
+        assert!(!sequencer.is_poisoned());
+    } else {
+        assert_eq!(failed, SequencerError::Poisoned);
+        assert_eq!(next.unwrap_err(), SequencerError::Poisoned);
+        assert!(sequencer.is_poisoned());
+        assert_eq!(shelf.rows().size, left);
+    }
+    sequencer.close();
+    let plan = Plan { checkpoints: vec![before.checkpoint().clone()], ..plan() };
+    let report = verify::everything(&mut shelf.clone(), &plan, |_| ()).unwrap();
+    assert!(report.is_sound(), "{step:?} {fault:?}: {:?}", report.findings);
+    // A new process goes on from there.
+    let again = start(&shelf).submit(Draft::new(mixed(size + 5))).wait().unwrap();
+    assert_eq!(again.index(), report.head.size);
 }
 
 #[test]
