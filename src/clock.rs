@@ -29,6 +29,12 @@ impl Moment {
         Self(self.0.saturating_add(micros))
     }
 
+    /// The first moment of its day in UTC.
+    #[must_use]
+    pub fn day_start(self) -> Self {
+        Self(self.0.div_euclid(DAY).saturating_mul(DAY))
+    }
+
     /// Whole seconds since 1970, as tokens and certificates count.
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(SECOND)

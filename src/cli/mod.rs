@@ -5,6 +5,8 @@
 
 mod anchors;
 
+mod confirm;
+
 mod contacts;
 
 mod database;
@@ -15,6 +17,8 @@ mod doctor;
 
 /// Doors wired to an open store; `serve`, the demonstration and tests open them alike.
 pub mod doors;
+
+mod erasure;
 
 mod explain;
 

@@ -8,11 +8,13 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::domain::consent::ChoiceOrigin;
+use crate::domain::contact::ContactState;
 use crate::flows::onboard;
 use crate::flows::report::{self, Report};
 use crate::flows::withdraw::{self, Done, Word};
 use crate::secret::Personal;
 
+use super::erasure::{self, EraseArgs, ForgetArgs};
 use super::installation::{Installation, actor, read_file, wait};
 use super::partners::{invalid, purpose};
 use super::say::{Ending, Failure, Say, Voice};
@@ -50,6 +52,11 @@ pub(super) enum PersonCommand {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Erase a person: keys and values are shredded, the address stays suppressed.
+    Erase(#[command(flatten)] EraseArgs),
+    /// Delete the last traces of an erased person, once every partner that received the data has
+    /// been told; without a number: list who waits.
+    Forget(#[command(flatten)] ForgetArgs),
     /// Who has this person's data: partner, first and last time, fields, purpose, entries.
     Who {
         #[command(flatten)]
@@ -131,6 +138,8 @@ pub(super) fn run(command: &PersonCommand, config: &Path, voice: Voice) -> Resul
                 voice.tell(&ActDone::of(says, &done, &open)?);
             }
         }
+        PersonCommand::Erase(args) => erasure::erase(&open, &who, args, voice)?,
+        PersonCommand::Forget(args) => erasure::forget(&open, &who, args, voice)?,
         PersonCommand::Who { who: whom } => {
             let address = whom.read()?;
             let found = wait(report::who(&open.gateway, &who, &address))??;
@@ -222,6 +231,9 @@ impl WhoAnswer {
 impl Say for WhoAnswer {
     fn say(&self, out: &mut dyn io::Write) -> io::Result<()> {
         writeln!(out, "contact is {}; this question is ledger entry {}", self.state, self.entry)?;
+        if self.state == ContactState::Erased.code() {
+            return writeln!(out, "nothing of this person is left but a digest of the address");
+        }
         if self.holdings.is_empty() {
             return writeln!(out, "no partner ever received this person's data");
         }

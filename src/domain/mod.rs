@@ -23,5 +23,8 @@ pub mod contact;
 /// Choices: yes or no to a purpose.
 pub mod consent;
 
+/// On which ground a person's data goes, and when the last trace may.
+pub mod erasure;
+
 /// Which fields of whom, for what, or why not.
 pub mod disclosure;

@@ -20,6 +20,9 @@ pub mod checkpoints;
 /// A log asks us, as its witness, to cosign.
 pub mod cosign;
 
+/// A person's data is shredded, and at last every link to the ledger.
+pub mod erase;
+
 /// Why a partner would get or not get which fields of a person.
 pub mod explain;
 

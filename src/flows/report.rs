@@ -11,8 +11,8 @@ use crate::ledger::Kind;
 use crate::secret::Personal;
 use crate::store::audit_rows::{self, Disclosure};
 
-use super::withdraw::{Found, find, personal};
-use super::{Actor, Appended, Error, Gateway, Registry};
+use super::withdraw::{Found, Trace, personal, trace};
+use super::{Actor, Appended, Error, Gateway, Registry, Thing};
 
 /// What one partner received of a person for one purpose.
 #[derive(Debug, Clone)]
@@ -50,11 +50,24 @@ pub struct Report {
     pub entry: u64,
 }
 
-/// Answers who has a person's data. The question is an entry itself.
+/// Answers who has a person's data. The question is an entry itself. Of an erased person the
+/// report says so and lists nothing.
+///
+/// # Errors
+/// `Unknown` for an address that is not here.
 pub async fn who(gateway: &Gateway, actor: &Actor, address: &Personal) -> Result<Report, Error> {
     for _ in 0..super::ATTEMPTS {
-        let found = find(gateway, address).await?;
-        let facts = gateway.staff_facts(Kind::AuditQuery, "person.who", actor);
+        let mut facts = gateway.staff_facts(Kind::AuditQuery, "person.who", actor);
+        let found = match trace(gateway, address).await? {
+            Trace::Contact(found) => found,
+            Trace::Nobody => return Err(Error::Unknown(Thing::Contact)),
+            Trace::Erased => {
+                facts.detail = Some(ContactState::Erased.code().into());
+                let receipt = gateway.act(Gateway::draft(facts, Vec::new())?).await?;
+                let (state, holdings) = (ContactState::Erased, Vec::new());
+                return Ok(Report { state, holdings, entry: receipt.index() });
+            }
+        };
         let draft = personal(facts, &found)?;
         let Appended::Done(receipt) = gateway.append(draft).await? else { continue };
         let no = found.contact.standing.no;

@@ -10,7 +10,7 @@ use crate::id::{ContactNo, PartnerId, PolicyVersion};
 use crate::ledger::{Draft, Facts, Item, Kind, Receipt};
 use crate::secret::{Personal, random};
 use crate::store::contact_rows::{self, ContactRecord};
-use crate::store::{Effect, choice_rows};
+use crate::store::{Effect, ReadTx, StoreError, audit_rows, choice_rows, erasure_rows};
 use crate::vault::blind_index::{BlindFault, BlindIndex, blind_index};
 
 use super::{Actor, Appended, Error, Gateway, Thing};
@@ -92,7 +92,7 @@ pub async fn withdraw(gateway: &Gateway, actor: &Actor, address: &Personal) -> R
             choice_rows::suppress(tx, &index, None, at)
         }));
         if let Appended::Done(receipt) = gateway.append(draft).await? {
-            return Ok(Done { receipt, to_tell: found.receivers_where(|_, _| true) });
+            return Ok(Done { receipt, to_tell: found.receivers() });
         }
     }
     Err(Error::Busy { what: "the ledger moved", retry_after_s: 1 })
@@ -138,6 +138,11 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// Every partner that ever received the person's data, each once.
+    pub(super) fn receivers(&self) -> Vec<PartnerId> {
+        self.receivers_where(|_, _| true)
+    }
+
     fn receivers_where(&self, concerns: impl Fn(PartnerId, Purpose) -> bool) -> Vec<PartnerId> {
         let mut partners: Vec<_> = self
             .receivers
@@ -182,27 +187,55 @@ impl Found {
     }
 }
 
+/// What there is of an e-mail address.
+pub(super) enum Trace {
+    /// A contact.
+    Contact(Box<Found>),
+    /// Nothing but its suppression: the person was erased.
+    Erased,
+    /// Nothing.
+    Nobody,
+}
+
 /// Finds a contact by e-mail address.
+///
+/// # Errors
+/// `Unknown` for an address that is not here, `Conflict` for one that was erased.
 pub(super) async fn find(gateway: &Gateway, address: &Personal) -> Result<Found, Error> {
+    match trace(gateway, address).await? {
+        Trace::Contact(found) => Ok(*found),
+        Trace::Erased => Err(Error::Conflict(Thing::Contact, "it is erased".to_owned())),
+        Trace::Nobody => Err(Error::Unknown(Thing::Contact)),
+    }
+}
+
+/// Looks for whatever is left of an e-mail address.
+pub(super) async fn trace(gateway: &Gateway, address: &Personal) -> Result<Trace, Error> {
     let index = blind_index(&gateway.keyring(), address).map_err(|fault| match fault {
         BlindFault::Address(fault) => Error::invalid("email", fault),
         BlindFault::Key(fault) => Error::broken(fault),
     })?;
     let read = gateway.store.read(move |tx| {
-        let Some(contact) = contact_rows::find_contact(tx, &index)? else { return Ok(None) };
+        let Some(contact) = contact_rows::find_contact(tx, &index)? else {
+            // A withdrawn contact is still found, so what is suppressed without one is erased.
+            let left = choice_rows::list_suppressions(tx, &[index])?;
+            let erased = left.iter().any(|(_, purpose)| purpose.is_none());
+            return Ok::<_, StoreError>(if erased { Trace::Erased } else { Trace::Nobody });
+        };
         let no = contact.standing.no;
         let choices = choice_rows::current_choices(tx, no)?;
         let receivers = receivers(tx, no)?;
-        Ok(Some(Found { index, contact, choices, receivers }))
+        Ok(Trace::Contact(Box::new(Found { index, contact, choices, receivers })))
     });
-    read.await?.ok_or(Error::Unknown(Thing::Contact))
+    Ok(read.await?)
 }
 
-fn receivers(
-    tx: &mut crate::store::ReadTx,
+/// The partners that ever received a contact's data, and for what.
+pub(super) fn receivers(
+    tx: &mut ReadTx,
     no: ContactNo,
-) -> Result<Vec<(PartnerId, Purpose)>, crate::store::StoreError> {
-    let disclosures = crate::store::audit_rows::list_disclosures(tx, no)?;
+) -> Result<Vec<(PartnerId, Purpose)>, StoreError> {
+    let disclosures = audit_rows::list_disclosures(tx, no)?;
     let mut received: Vec<_> =
         disclosures.into_iter().map(|one| (one.partner, one.purpose)).collect();
     received.sort_unstable();
@@ -210,7 +243,8 @@ fn receivers(
     Ok(received)
 }
 
-/// A draft of an entry about one person: the person stands in it as one salted item.
+/// A draft of an entry about one person: the person stands in it as one salted item. It is
+/// refused once she is erased; an effect that takes the place of this check makes it itself.
 pub(super) fn personal(mut facts: Facts, found: &Found) -> Result<Draft<Effect>, Error> {
     let standing = &found.contact.standing;
     facts.policy = Some(standing.policy).filter(|policy| *policy != PolicyVersion(0));
@@ -221,5 +255,8 @@ pub(super) fn personal(mut facts: Facts, found: &Found) -> Result<Draft<Effect>,
         salt: random().map_err(Error::broken)?,
         version: standing.version,
     };
-    Gateway::draft(facts, vec![item])
+    let no = standing.no;
+    let mut draft = Gateway::draft(facts, vec![item])?;
+    draft.effect = Some(Effect::new(move |tx| erasure_rows::demand_present(tx, no)));
+    Ok(draft)
 }

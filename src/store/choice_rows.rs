@@ -11,6 +11,7 @@ use super::statement::fixed;
 use super::tx::{ReadTx, WriteTx};
 use crate::clock::Moment;
 use crate::domain::consent::{Choice, ChoiceOrigin};
+use crate::domain::contact::ContactState;
 use crate::domain::purpose::Purpose;
 use crate::id::{ContactNo, PartnerId, PolicyVersion};
 use crate::vault::blind_index::BlindIndex;
@@ -22,7 +23,7 @@ const ALL: &str = "";
 /// Of two in the same microsecond the later call wins.
 ///
 /// # Errors
-/// `Conflict` when there is no such contact.
+/// `Conflict` when there is no such contact, or it is erased.
 pub fn insert_choice(tx: &mut WriteTx, no: ContactNo, of: &Choice) -> Result<(), EffectError> {
     let partner = of.partner.map_or_else(|| ALL.to_owned(), |partner| partner.to_string());
     fixed::<()>(
@@ -51,10 +52,11 @@ pub fn insert_choice(tx: &mut WriteTx, no: ContactNo, of: &Choice) -> Result<(),
     .bind::<BigInt, _>(of.at.0)
     .execute(tx.statement())?;
     // A yes brings the contact back into what partners ask for by time.
-    let changed = diesel::update(contact::table.filter(contact::no.eq(no.0)))
+    let present = contact::no.eq(no.0).and(contact::state.ne(ContactState::Erased.code()));
+    let changed = diesel::update(contact::table.filter(present))
         .set(contact::updated_at.eq(of.at.0))
         .execute(tx.statement())?;
-    one(changed, "there is no such contact")
+    one(changed, "there is no such contact, or it is erased")
 }
 
 /// Every choice of a person, oldest first.

@@ -323,6 +323,7 @@ fn origin() -> Origin {
 }
 
 fn erased(store: &Store, new: &NewContact) {
+    let (index, old) = (new.index, new.reference);
     let release = Draft {
         response_salt: Some([2; 16]),
         ..Draft::new(entry(
@@ -335,9 +336,10 @@ fn erased(store: &Store, new: &NewContact) {
         ))
     };
     let erase = Draft {
-        effect: Some(Effect::new(|tx| {
-            erasure_rows::erase_contact(tx, ContactNo(1), ContactRef([0xee; 16]), Moment(60))?;
-            erasure_rows::forget_disclosures(tx, ContactNo(1))
+        effect: Some(Effect::new(move |tx| {
+            erasure_rows::erase_contact(tx, ContactNo(1), &index, Moment(60))?;
+            erasure_rows::forget_disclosures(tx, ContactNo(1), u32::MAX)?;
+            erasure_rows::replace_reference(tx, ContactNo(1), ContactRef([0xee; 16]))
         })),
         ..draft(Kind::Erase)
     };
@@ -345,7 +347,6 @@ fn erased(store: &Store, new: &NewContact) {
     let outcomes = append(&mut store.shelf(), vec![release, erase]).outcomes;
     let released = *outcomes[0].as_ref().unwrap();
     assert_eq!(outcomes[1], Ok(released + 1));
-    let (index, old) = (new.index, new.reference);
     store
         .read_blocking(move |tx| {
             assert!(contact_rows::find_contact(tx, &index)?.is_none());
