@@ -9,6 +9,8 @@
 
 pub mod doors;
 
+pub mod dump;
+
 pub mod postgres;
 
 pub mod process;

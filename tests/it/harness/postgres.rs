@@ -119,6 +119,17 @@ impl Server {
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
+    /// Every row of a database, as `pg_dump` writes it.
+    pub fn dump(&self, database: &str) -> String {
+        let socket = self.directory.display().to_string();
+        let port = self.port.to_string();
+        let place = ["-h", &socket, "-p", &port, "-U", "fieldgate", "--data-only", database];
+        let output = Command::new(self.programs.join("pg_dump")).args(place).output();
+        let output = output.expect("pg_dump stands beside psql");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("a dump is text")
+    }
+
     /// Ends every process of the server at once, as a crash does: nothing is flushed.
     pub fn kill(&self) {
         let data = self.directory.join("data").display().to_string();

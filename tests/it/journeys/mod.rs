@@ -1,5 +1,11 @@
 //! Whole stories, told as sentences, on both databases.
 
+mod dictionary;
+
+mod erasure;
+
+mod erasure_race;
+
 mod release;
 
 mod separate_role;
