@@ -42,7 +42,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("comfy_table", &["cli/"]),
     ("csv", &["cli/"]),
     ("reqwest", &["cli/", "jobs/"]),
-    ("actix_web", &["web/", "cli/serve", "cli/doors"]),
+    ("actix_web", &["web/", "cli/serve", "cli/doors", "cli/witness"]),
     ("actix_http", &["web/"]),
     ("actix_server", &["web/", "cli/serve", "cli/doors"]),
     ("actix_service", &["web/"]),

@@ -16,9 +16,9 @@ use crate::vault::certificate::{chain_from_pem, key_from_pem};
 use crate::web::witness::{self, Pair};
 
 use super::installation::{chain, read_file, read_master, write_private};
-use super::ledgers::policy;
 use super::say::{Ending, Failure, Voice};
 use super::serve::{on_system, until_told_to_stop};
+use super::verify::policy;
 
 /// Cosign the checkpoints of logs, so that none of them can rewrite what it has published. Needs
 /// no settings file and no database server; key and memory are made at the first start.

@@ -148,6 +148,7 @@ pub fn table() -> Table {
         .add(Method::GET, "/v1/leads", leads::list)
         .add(Method::GET, "/v1/leads/{id}", leads::one)
         .add(Method::GET, "/v1/receipts/{index}", receipts::show)
+        .add(Method::GET, "/ledger/v1/checkpoint", log::published)
         .add(Method::GET, "/ledger/v1/checkpoint.latest", log::latest)
         .add(Method::GET, "/ledger/v1/tile/entries/{path:.*}", log::entries)
         .add(Method::GET, "/ledger/v1/tile/{path:.*}", log::hashes)

@@ -178,6 +178,7 @@ fn published(asked: &VerifyLog, voice: Voice) -> Result<Walked, Failure> {
         log: trusted.logs().cloned().collect(),
         checkpoints: vec![log.note().clone()],
         from: asked.from.max(resume.from()),
+        ..Plan::default()
     };
     let size = log.checkpoint().size;
     let unconvinced = trusted.check(log.note()).err();

@@ -24,6 +24,7 @@ pub(super) struct Operation {
 }
 
 /// One parameter.
+#[derive(Clone, Copy)]
 pub(super) struct Parameter {
     pub(super) name: &'static str,
     /// `query`, `path` or `header`.
@@ -143,6 +144,14 @@ const OPERATIONS: &[Operation] = &[
         parameters: &[path("index", "Count", "Index of the entry.")],
         gives: Some((TEXT, "Text")),
         ..get("/v1/receipts/{index}", "readReceipt", "The receipt of an entry, as a tlog-proof.")
+    },
+    Operation {
+        gives: Some((TEXT, "Text")),
+        ..get(
+            "/ledger/v1/checkpoint",
+            "publishedCheckpoint",
+            "The newest published checkpoint that as many witnesses cosigned as the policy asks for.",
+        )
     },
     Operation {
         gives: Some((TEXT, "Text")),

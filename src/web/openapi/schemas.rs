@@ -38,10 +38,10 @@ fn or_null(kind: &str) -> Value {
 
 /// An object of exactly these members; all but the optional ones are there.
 fn object<const N: usize>(members: [(&str, Value); N], optional: &[&str]) -> Value {
-    let needed: Vec<_> =
-        members.iter().map(|(name, _)| *name).filter(|name| !optional.contains(name)).collect();
+    let names = members.each_ref().map(|(name, _)| *name);
+    let needed: Vec<_> = names.iter().filter(|name| !optional.contains(name)).collect();
     let members: Map<String, Value> =
-        members.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
+        members.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
     json!({
         "type": "object",
         "properties": members,

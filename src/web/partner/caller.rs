@@ -281,9 +281,8 @@ impl FromRequest for AuditorCaller {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let passed = gate(request).and_then(|gate| gate.admit(request));
-        let scoped = passed.and_then(|caller| match caller.audits() {
-            true => Ok(Self(caller)),
-            false => Err(Problem::insufficient_scope(AUDIT)),
+        let scoped = passed.and_then(|caller| {
+            if caller.audits() { Ok(Self(caller)) } else { Err(Problem::insufficient_scope(AUDIT)) }
         });
         ready(scoped)
     }

@@ -54,6 +54,16 @@ impl Tiles {
     }
 }
 
+/// `GET /ledger/v1/checkpoint`: the newest published checkpoint that as many witnesses cosigned as
+/// the policy asks for. 404 before the first was published, or cosigned.
+pub async fn published(
+    _: PartnerCaller,
+    gateway: web::Data<Gateway>,
+) -> Result<HttpResponse, Problem> {
+    let note = audit::published_checkpoint(&gateway).await?;
+    note.map(text).ok_or_else(|| Problem::new(Code::NotFound))
+}
+
 /// `GET /ledger/v1/checkpoint.latest`: the head as it is committed now, signed by the log.
 pub async fn latest(
     _: PartnerCaller,

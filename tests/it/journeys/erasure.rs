@@ -3,6 +3,7 @@
 use fieldgate::domain::contact::ContactState;
 use fieldgate::domain::erasure::ErasureGround;
 use fieldgate::domain::purpose::Purpose;
+use fieldgate::flows::audit::Reader;
 use fieldgate::flows::intake::Outcome;
 use fieldgate::flows::release::Asker;
 use fieldgate::flows::{Error, audit, erase, explain, report, withdraw};
@@ -118,7 +119,9 @@ fn the_record_of_who_received_stays_until_every_receiver_was_told() {
 
 /// A receipt as its holder keeps it, and what it is checked with.
 async fn kept(world: &World, acme: Asker, receipt: &Receipt) -> [String; 2] {
-    let later = audit::receipt(&world.gateway, acme.partner, receipt.index()).await.unwrap();
+    let later = audit::receipt(&world.gateway, Reader::Partner(acme.partner), receipt.index())
+        .await
+        .unwrap();
     [receipt.proof().to_string(), later]
 }
 

@@ -114,6 +114,20 @@ fn an_auditor_walks_the_whole_log_and_arrives_at_the_signed_root() {
 }
 
 #[test]
+fn what_is_published_is_an_earlier_head_of_the_same_log() {
+    let log = log(Database::Sqlite);
+    let (mut wire, token) = log.enter(&log.auditor);
+    let published = wait(crate::harness::process::until("a checkpoint is published", async || {
+        let answer = wire.get(&token, "/ledger/v1/checkpoint");
+        (answer.status == 200).then(|| log.checkpoint(&answer))
+    }));
+    let latest = log.checkpoint(&wire.get(&token, "/ledger/v1/checkpoint.latest"));
+    let path = format!("/ledger/v1/proof/consistency?from={}&to={}", published.size, latest.size);
+    let proof = hashes_of(&wire.get(&token, &path));
+    verify_consistency(&published.head(), &latest.head(), &proof).unwrap();
+}
+
+#[test]
 fn every_width_up_to_the_present_one_is_served_and_nothing_beyond() {
     let log = log(Database::Sqlite);
     let (mut wire, token) = log.enter(&log.auditor);
