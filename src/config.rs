@@ -75,6 +75,10 @@ pub struct DoorSettings {
 pub struct LedgerSettings {
     /// Name of the log: a URL without scheme and without slash at its end. Never changes.
     pub origin: String,
+    /// For how many days entries keep their bodies: what your retention policy says, at least 365,
+    /// the longest lease. Without it nothing can be pruned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_days: Option<u32>,
     /// The append-only file of checkpoints beside the settings; always kept.
     #[serde(default = "anchor_file_default")]
     pub anchor_file: PathBuf,
@@ -95,6 +99,7 @@ impl LedgerSettings {
     pub fn of(origin: String) -> Self {
         Self {
             origin,
+            keep_days: None,
             anchor_file: anchor_file_default(),
             policy_file: None,
             evidence_dir: evidence_dir_default(),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use crate::ledger::prove::serve;
+use crate::ledger::prove::{ProveError, serve};
 use crate::ledger::{Archive as _, Notary};
 use crate::merkle::tile::tiles_of;
 use crate::store::{ReadTx, StoreError};
@@ -31,13 +31,18 @@ struct Exported {
     size: u64,
     written: u64,
     kept: u64,
+    pruned: u64,
     to: String,
 }
 
 impl Say for Exported {
     fn say(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        let Self { size, written, kept, to } = self;
-        writeln!(out, "{size} entries in {to}: {written} files written, {kept} kept")
+        let Self { size, written, kept, pruned, to } = self;
+        write!(out, "{size} entries in {to}: {written} files written, {kept} kept")?;
+        match pruned {
+            0 => writeln!(out),
+            _ => writeln!(out, ", {pruned} bundles left out: their entries were pruned"),
+        }
     }
 }
 
@@ -102,7 +107,7 @@ fn export(
     bar: &ProgressBar,
 ) -> Result<Exported, Failure> {
     let head = tx.head().map_err(|error| Failure::broken(chain(&error)))?;
-    let (mut written, mut kept) = (0_u64, 0_u64);
+    let (mut written, mut kept, mut pruned) = (0_u64, 0_u64, 0_u64);
     let paths = tiles_of(head.size());
     bar.set_length(u64::try_from(paths.len()).unwrap_or(u64::MAX));
     for path in paths {
@@ -112,7 +117,15 @@ fn export(
             kept = kept.saturating_add(1);
             continue;
         }
-        let bytes = serve(tx, path).map_err(|error| Failure::broken(chain(&error)))?;
+        let bytes = match serve(tx, path) {
+            Ok(bytes) => bytes,
+            // An earlier export has what was pruned since; this one can do without.
+            Err(ProveError::Pruned { .. }) => {
+                pruned = pruned.saturating_add(1);
+                continue;
+            }
+            Err(error) => return Err(Failure::broken(chain(&error))),
+        };
         target.write(&name, &bytes)?;
         written = written.saturating_add(1);
     }
@@ -123,5 +136,5 @@ fn export(
     target.write("checkpoint", note.to_string().as_bytes())?;
     target.settle()?;
     let to = target.dir.display().to_string();
-    Ok(Exported { size: head.size(), written: written.saturating_add(2), kept, to })
+    Ok(Exported { size: head.size(), written: written.saturating_add(2), kept, pruned, to })
 }

@@ -11,6 +11,7 @@ use crate::store::StoreError;
 use super::export::{self, ExportArguments};
 use super::gossip::{self, GossipArguments};
 use super::installation::{Reading, chain};
+use super::prune::{self, PruneArgs};
 use super::say::{Ending, Failure, Say, Voice};
 use super::verify::log::{self, VerifyLog};
 
@@ -35,6 +36,8 @@ pub(super) enum LedgerCommand {
         #[arg(long)]
         settle: bool,
     },
+    /// Remove the bodies of old entries under the written retention rule; all hashes stay.
+    Prune(#[command(flatten)] PruneArgs),
     /// Write checkpoint, tiles and entries as files (c2sp.org/tlog-tiles).
     Export(ExportArguments),
     /// Compare receipts that you hold with the published log: is everybody shown the same one?
@@ -49,6 +52,7 @@ pub(super) fn run(command: &LedgerCommand, config: &Path, voice: Voice) -> Resul
             voice.tell(&LogKeys { keys: keys.iter().map(ToString::to_string).collect() });
             Ok(Ending::Done)
         }
+        LedgerCommand::Prune(args) => prune::run(args, config, voice),
         LedgerCommand::Prove { index, out } => prove(config, *index, out.as_deref(), voice),
         LedgerCommand::Anchors { settle } => {
             super::anchors::show(&Reading::open(config)?, *settle, voice)

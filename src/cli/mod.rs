@@ -46,6 +46,8 @@ mod persons;
 
 mod policies;
 
+mod prune;
+
 mod pull;
 
 mod revocations;

@@ -26,5 +26,8 @@ pub mod consent;
 /// On which ground a person's data goes, and when the last trace may.
 pub mod erasure;
 
+/// How long bodies of entries are kept.
+pub mod retention;
+
 /// Which fields of whom, for what, or why not.
 pub mod disclosure;

@@ -50,6 +50,9 @@ pub mod release;
 /// Who has this person's data.
 pub mod report;
 
+/// Old entries lose their bodies under the retention rule.
+pub mod retain;
+
 /// A person says yes or no, or closes the account.
 pub mod withdraw;
 

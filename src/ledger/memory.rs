@@ -62,6 +62,8 @@ pub struct Rows {
     pub frontier: Vec<u8>,
     /// `ledger_head.last_restricting`
     pub last_restricting: Option<u64>,
+    /// `ledger_log.min_index`
+    pub min_index: u64,
     /// `ledger_head.epoch`
     pub epoch: u32,
     /// `ledger_entry.body` by index.
@@ -221,6 +223,10 @@ impl Archive for Rows {
         let roots: Option<Vec<Hash>> = rows.map(|(_, (root, _))| Hash::from_slice(root)).collect();
         roots.ok_or_else(|| ShelfError::Broken("a root is not 32 bytes long".into()))
     }
+
+    fn min_index(&mut self) -> Result<u64, ShelfError> {
+        Ok(self.min_index)
+    }
 }
 
 impl Records for Rows {
@@ -277,6 +283,10 @@ impl Archive for MemoryShelf {
 
     fn tile_roots(&mut self, level: u8, from: u64, until: u64) -> Result<Vec<Hash>, ShelfError> {
         self.lock().rows.tile_roots(level, from, until)
+    }
+
+    fn min_index(&mut self) -> Result<u64, ShelfError> {
+        self.lock().rows.min_index()
     }
 }
 

@@ -59,6 +59,9 @@ pub mod witness;
 /// A published log, read as an archive.
 pub mod published;
 
+/// What a `prune` entry says.
+pub mod pruning;
+
 /// Re-hash everything and say what is wrong, where.
 pub mod verify;
 
@@ -226,6 +229,12 @@ pub trait Archive {
     /// The stored roots of the full tiles `from..until` of a level, in order; fewer if they do
     /// not exist.
     fn tile_roots(&mut self, level: u8, from: u64, until: u64) -> Result<Vec<Hash>, ShelfError>;
+
+    /// The index below which bodies, and the rows that hang on them, were pruned: a multiple of
+    /// 256. Hash tiles always reach back to the first entry.
+    fn min_index(&mut self) -> Result<u64, ShelfError> {
+        Ok(0)
+    }
 }
 
 /// Where the ledger is kept, seen by its only writer.

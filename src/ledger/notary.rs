@@ -88,7 +88,8 @@ impl Notary {
     /// The receipt of an entry under the present head. Call it within one read transaction.
     ///
     /// # Errors
-    /// `Beyond` for an index the ledger does not have; missing rows.
+    /// `Beyond` for an index the ledger does not have, `Pruned` for one whose body went; missing
+    /// rows.
     pub fn receipt<A: Archive>(
         &self,
         archive: &mut A,
@@ -96,6 +97,10 @@ impl Notary {
     ) -> Result<TlogProof, NotaryError> {
         let head = archive.head().map_err(ProveError::from)?;
         let path = prove_inclusion(archive, index, head.size())?;
+        let min_index = archive.min_index().map_err(ProveError::from)?;
+        if index < min_index {
+            return Err(ProveError::Pruned { min_index }.into());
+        }
         let bodies = archive.bodies(index, index.saturating_add(1)).map_err(ProveError::from)?;
         let entry = bodies.into_iter().next().ok_or(ProveError::Beyond)?;
         let checkpoint = self.checkpoint(&head)?;

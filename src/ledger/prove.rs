@@ -16,7 +16,13 @@ pub enum ProveError {
     /// The index or size lies beyond the ledger.
     #[error("the position lies beyond the ledger")]
     Beyond,
-    /// The rows it needs are not there: they were pruned, or the ledger is damaged.
+    /// The bodies asked for went under a retention rule; every hash of them is still there.
+    #[error("entries below {min_index} were removed under the retention rule")]
+    Pruned {
+        /// Entries from here on have their bodies.
+        min_index: u64,
+    },
+    /// The rows it needs are not there: the ledger is damaged.
     #[error("rows of the ledger are missing at tile {n} of level {level}")]
     Missing {
         /// Level of the tile.
@@ -74,7 +80,7 @@ pub fn root_at<A: Archive>(archive: &mut A, size: u64) -> Result<Hash, ProveErro
 /// one read transaction.
 ///
 /// # Errors
-/// The tile lies beyond the ledger, or rows are missing (a pruned bundle).
+/// The tile lies beyond the ledger, its bundle was pruned, or rows are missing.
 pub fn serve<A: Archive>(archive: &mut A, path: TilePath) -> Result<Vec<u8>, ProveError> {
     if !path.exists_in(archive.head()?.size()) {
         return Err(ProveError::Beyond);
@@ -84,6 +90,10 @@ pub fn serve<A: Archive>(archive: &mut A, path: TilePath) -> Result<Vec<u8>, Pro
         return Ok(Hash::join(&read_hashes(archive, level, path.n, path.width)?));
     }
     let from = path.n * u64::from(WIDTH);
+    let min_index = archive.min_index()?;
+    if from < min_index {
+        return Err(ProveError::Pruned { min_index });
+    }
     let bodies = archive.bodies(from, from + u64::from(path.width))?;
     let bundle = if bodies.len() == usize::from(path.width) {
         encode_bundle(&bodies)

@@ -45,7 +45,9 @@ pub fn list_disclosures(tx: &mut ReadTx, no: ContactNo) -> Result<Vec<Disclosure
         "SELECT d.idx, d.pos, i.items, p.at, p.partner, p.purpose, p.policy \
          FROM disclosed_item d JOIN ledger_projection p ON p.idx = d.idx \
          JOIN ledger_items i ON i.idx = d.idx \
-         WHERE d.contact_no = $1 AND p.kind = 'release' ORDER BY d.idx, d.pos",
+         WHERE d.contact_no = $1 AND p.kind = 'release' \
+         AND d.idx >= coalesce((SELECT min_index FROM ledger_log WHERE id = 1), 0) \
+         ORDER BY d.idx, d.pos",
     )
     .bind::<BigInt, _>(no.0)
     .load(tx.statement())?;

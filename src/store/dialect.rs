@@ -104,6 +104,18 @@ fn insert_bytes(
     Ok(())
 }
 
+/// Begins a transaction that writes beside the ledger's own: on `SQLite` with the write lock at
+/// once, because one taken half-way can fail without waiting.
+pub(super) fn begin_writing(connection: &mut AnyConnection) -> Result<(), StoreError> {
+    match connection {
+        AnyConnection::Sqlite(connection) => connection.batch_execute("BEGIN IMMEDIATE")?,
+        AnyConnection::Postgres(connection) => {
+            connection.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED")?;
+        }
+    }
+    Ok(())
+}
+
 /// Inserts `ledger_entry` rows.
 pub(super) fn insert_entries(
     connection: &mut AnyConnection,

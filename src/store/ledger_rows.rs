@@ -45,6 +45,10 @@ impl Archive for ReadTx {
     fn tile_roots(&mut self, level: u8, from: u64, until: u64) -> Result<Vec<Hash>, ShelfError> {
         Ok(read_roots(self, level, from, until)?)
     }
+
+    fn min_index(&mut self) -> Result<u64, ShelfError> {
+        Ok(min_index(self)?)
+    }
 }
 
 pub(super) fn read_bodies(

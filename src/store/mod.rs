@@ -52,6 +52,9 @@ pub mod partner_rows;
 /// Policy versions.
 pub mod policy_rows;
 
+/// Entries below the minimum index.
+pub mod prune_rows;
+
 /// The hot path of a release.
 pub mod release_rows;
 
@@ -68,6 +71,7 @@ pub use effect::Effect;
 pub use error::{EffectError, StoreError};
 pub use evidence::EvidenceTx;
 pub use migrate::{SchemaState, migrate, revert, schema_state};
+pub use prune_rows::Sweeper;
 pub use shelf::SqlShelf;
 pub use tx::{ReadTx, WriteTx};
 pub use url::{BadUrl, Url};
@@ -137,6 +141,11 @@ impl Store {
     /// The writer's side, for the sequencer: a connection of its own, opened when first used.
     pub fn shelf(&self) -> SqlShelf {
         SqlShelf::new(self.inner.url.clone())
+    }
+
+    /// What deletes pruned rows; a connection of its own, opened when first used.
+    pub fn sweeper(&self) -> Sweeper {
+        Sweeper::new(self.inner.url.clone())
     }
 
     /// Runs `read` on a reader thread inside one snapshot: everything it sees is of one moment.

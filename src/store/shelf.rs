@@ -8,7 +8,7 @@ use super::connection::{self, Use};
 use super::dialect::{self, HeadRow, LinkInsert};
 use super::effect::Effect;
 use super::error::{EffectError, StoreError};
-use super::ledger_rows::{head_of, nonsense, read_bodies, read_roots, signed};
+use super::ledger_rows::{self, head_of, nonsense, read_bodies, read_roots, signed};
 use super::own_thread;
 use super::statement::fixed;
 use super::tx::WriteTx;
@@ -99,6 +99,10 @@ impl Archive for SqlShelf {
 
     fn tile_roots(&mut self, level: u8, from: u64, until: u64) -> Result<Vec<Hash>, ShelfError> {
         Ok(self.with(|tx| read_roots(tx, level, from, until))?)
+    }
+
+    fn min_index(&mut self) -> Result<u64, ShelfError> {
+        Ok(self.with(|tx| ledger_rows::min_index(tx))?)
     }
 }
 

@@ -45,6 +45,11 @@ impl ReadTx {
         }
     }
 
+    /// Ends what is lent, and gives the connection back.
+    pub(super) fn into_connection(self) -> AnyConnection {
+        self.connection
+    }
+
     pub(super) fn restart_count(&mut self) {
         self.statements = 0;
     }

@@ -140,8 +140,9 @@ pub struct Plan {
     pub log: Vec<Verifier>,
     /// Checkpoints that were signed or published: their roots must be those of the ledger.
     pub checkpoints: Vec<Note>,
-    /// Bodies and their rows below this index were pruned; a multiple of 256. Below it the stored
-    /// leaf hashes are taken, and checked against the root like all others.
+    /// Bodies and their rows below this index are not looked at; a multiple of 256. Below it the
+    /// stored leaf hashes are taken, and checked against the root like all others. What the
+    /// ledger itself says was pruned is left out in any case.
     pub from: u64,
     /// The head that an earlier walk found sound ([`Report::checked`]): this one begins there.
     /// What stands before is not read again, but must still lead to the same root.
@@ -255,9 +256,10 @@ pub fn everything<R: Records>(
     if report.entries > 0 || plan.from == 0 {
         tally.settle(records, head.size(), &mut report)?;
     }
+    let min_index = records.min_index()?;
     let anew = report.findings.iter().any(|finding| matches!(finding, Finding::Since(_)));
-    if plan.from == 0 && !anew {
-        seen.compare(&head, &mut report);
+    if !anew {
+        seen.compare(&head, (plan.from, min_index), &mut report);
     }
     Ok(report)
 }
@@ -272,7 +274,8 @@ fn walk<A: Archive>(
     let head = archive.head()?;
     let mut report = Report::of(&head);
     let (mut climb, mut from) = begin(archive, plan, &mut report)?;
-    let pruned = (plan.from - plan.from % u64::from(WIDTH)).min(head.size());
+    let pruned = plan.from.max(archive.min_index()?);
+    let pruned = (pruned - pruned % u64::from(WIDTH)).min(head.size());
     while from < head.size() {
         let end = if from < pruned { pruned } else { head.size() };
         let until = (from + STRIDE).min(end);
@@ -311,7 +314,7 @@ fn begin<A: Archive>(
     let root = match root_at(archive, since.size()) {
         Ok(root) => Some(root),
         Err(ProveError::Shelf(error)) => return Err(error),
-        Err(ProveError::Beyond | ProveError::Missing { .. }) => None,
+        Err(ProveError::Beyond | ProveError::Pruned { .. } | ProveError::Missing { .. }) => None,
     };
     let from = since.size() - since.size() % u64::from(WIDTH);
     let climb = tree::Climb::resume(archive, &since.frontier, from)?;
@@ -340,7 +343,9 @@ fn check_checkpoints<A: Archive>(
         let root = match root_at(archive, size) {
             Ok(root) => Some(root),
             Err(ProveError::Shelf(error)) => return Err(error),
-            Err(ProveError::Beyond | ProveError::Missing { .. }) => None,
+            Err(ProveError::Beyond | ProveError::Pruned { .. } | ProveError::Missing { .. }) => {
+                None
+            }
         };
         if !signed || root.is_none() || checkpoint.map(|checkpoint| checkpoint.root) != root {
             report.add(Finding::Checkpoint(size));

@@ -8,6 +8,7 @@ use crate::merkle::tree::root_of;
 
 use super::super::entry::{Kind, ReadEntry};
 use super::super::items;
+use super::super::pruning::min_index_of;
 use super::super::{Head, Projection, Records, ShelfError};
 use super::links::{Key, Sums, Tally};
 use super::{Finding, Report};
@@ -16,6 +17,8 @@ use super::{Finding, Report};
 pub(super) struct Seen {
     last_restricting: Option<u64>,
     restores: u32,
+    /// The highest border that a `prune` entry names.
+    pruned: u64,
     /// Entries before this one are counted already.
     from: u64,
 }
@@ -26,6 +29,7 @@ impl Seen {
         Self {
             last_restricting: since.and_then(|since| since.last_restricting),
             restores: since.map_or(0, |since| since.epoch),
+            pruned: 0,
             from: since.map_or(0, Head::size),
         }
     }
@@ -37,15 +41,24 @@ impl Seen {
         if look.is_restore && index >= self.from {
             self.restores = self.restores.saturating_add(1);
         }
+        self.pruned = self.pruned.max(look.pruned);
     }
 
-    /// Compares the head's columns with what the entries say.
-    pub(super) fn compare(&self, head: &Head, report: &mut Report) {
-        if head.last_restricting != self.last_restricting {
+    /// Compares the head's columns with what the entries say, as far as they were looked at: from
+    /// one index on, of a ledger that was pruned below another.
+    pub(super) fn compare(&self, head: &Head, (from, min_index): (u64, u64), report: &mut Report) {
+        let from = from.max(min_index);
+        let within = |index: &u64| *index >= from;
+        if head.last_restricting.filter(within) != self.last_restricting.filter(within) {
             report.add(Finding::Head("last_restricting"));
         }
-        if head.epoch != self.restores {
+        if head.epoch < self.restores || (from <= self.from && head.epoch != self.restores) {
             report.add(Finding::Head("epoch"));
+        }
+        // Each `prune` entry stands above what it took away, so the newest one is always there;
+        // an earlier walk has read it already.
+        if from == min_index && self.from == 0 && min_index != self.pruned {
+            report.add(Finding::Head("min_index"));
         }
     }
 }
@@ -148,6 +161,7 @@ struct Rows {
 struct Look {
     restricting: bool,
     is_restore: bool,
+    pruned: u64,
     sums: Sums,
     findings: Vec<Finding>,
 }
@@ -164,6 +178,7 @@ impl Rows {
         };
         look.restricting = entry.facts.restricting;
         look.is_restore = entry.facts.kind == Kind::Restore;
+        look.pruned = min_index_of(&entry.facts).unwrap_or_default();
         let Some(stored) = &self.projection else {
             look.findings.push(Finding::Projection(self.index));
             return look;

@@ -65,7 +65,14 @@ fn migrations_run_unrun_and_run_again_to_the_same_schema() {
         let ran = migrate(&bed.url).unwrap();
         assert_eq!(
             ran,
-            ["0001_ledger", "0002_registry", "0003_contact", "0004_key", "0005_cosignature"]
+            [
+                "0001_ledger",
+                "0002_registry",
+                "0003_contact",
+                "0004_key",
+                "0005_cosignature",
+                "0008_retention",
+            ]
         );
         assert_eq!(schema_state(&bed.url).unwrap(), SchemaState::Current);
         assert_eq!(migrate(&bed.url).unwrap(), Vec::<String>::new());

@@ -119,6 +119,16 @@ impl Server {
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
+    /// Runs one statement as a role; whether the database let it.
+    pub fn permits(&self, (role, database): (&str, &str), statement: &str) -> bool {
+        let socket = self.directory.display().to_string();
+        let port = self.port.to_string();
+        let place = ["-h", &socket, "-p", &port, "-U", role, "-d", database];
+        let mut psql = Command::new(self.programs.join("psql"));
+        let output = psql.args(place).args(["-qXAt", "-c", statement]).output();
+        output.expect("the program starts").status.success()
+    }
+
     /// Every row of a database, as `pg_dump` writes it.
     pub fn dump(&self, database: &str) -> String {
         let socket = self.directory.display().to_string();

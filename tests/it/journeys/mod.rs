@@ -6,6 +6,8 @@ mod erasure;
 
 mod erasure_race;
 
+mod pruning;
+
 mod release;
 
 mod separate_role;
