@@ -83,7 +83,7 @@ impl<R: io::Read> Reader<R> {
         match self.csv.read_record(&mut record) {
             Ok(false) => Ok(None),
             Ok(true) => {
-                let number = record.position().map_or(number, csv::Position::line);
+                let number = number.max(self.first_line_of(&record));
                 let cells: Vec<_> = record.iter().map(str::to_owned).collect();
                 let read = self.submission(&cells, common);
                 Ok(Some(Line { number, cells, read }))
@@ -93,6 +93,14 @@ impl<R: io::Read> Reader<R> {
                 _ => Ok(Some(Line { number, cells: Vec::new(), read: Err(plain(&error).into()) })),
             },
         }
+    }
+
+    /// Where the record begins that has just been read: the parser's own position counts the
+    /// blank lines in front of a record as part of it.
+    fn first_line_of(&self, record: &csv::StringRecord) -> u64 {
+        let broken = record.iter().map(|cell| cell.matches('\n').count()).sum::<usize>();
+        let lines = u64::try_from(broken).unwrap_or(u64::MAX).saturating_add(1);
+        self.csv.position().line().saturating_sub(lines)
     }
 
     /// How many bytes of the file have been read.
@@ -128,16 +136,17 @@ impl<R: io::Read> Reader<R> {
     }
 }
 
-/// Gives out so many bytes per line and no more, and without carriage returns: with them the
-/// parser counts lines one short, and the operator would look at the wrong one.
+/// Gives out so many bytes per line and no more, without carriage returns and with a line feed at
+/// the end: else the parser counts lines one short, and the operator would look at the wrong one.
 struct Rationed<R> {
     file: R,
     left: usize,
+    last: u8,
 }
 
 impl<R> Rationed<R> {
     fn new(file: R) -> Self {
-        Self { file, left: RECORD_BYTES_MAX }
+        Self { file, left: RECORD_BYTES_MAX, last: b'\n' }
     }
 
     fn refill(&mut self) {
@@ -163,9 +172,16 @@ impl<R: io::Read> io::Read for Rationed<R> {
                     kept = kept.saturating_add(1);
                 }
             }
-            // Nothing but carriage returns is not the end of the file.
-            if kept > 0 || read == 0 {
+            if let Some(last) = kept.checked_sub(1).and_then(|last| into.get(last)) {
+                self.last = *last;
                 return Ok(kept);
+            }
+            // Nothing but carriage returns is not the end of the file.
+            if read == 0 {
+                let owed = self.last != b'\n';
+                self.last = b'\n';
+                into.iter_mut().take(usize::from(owed)).for_each(|byte| *byte = b'\n');
+                return Ok(usize::from(owed));
             }
         }
     }
@@ -241,6 +257,7 @@ mod tests {
         for export in [
             "Email,City\na,b\n\nc,d\ne,\"f\ng\"\nx\n",
             "Email,City\r\na,b\r\n\r\nc,d\r\ne,\"f\r\ng\"\r\nx\r\n",
+            "Email,City\na,b\n\nc,d\ne,\"f\ng\"\nx",
         ] {
             let common = common();
             let mut reader = Reader::new(export.as_bytes(), &[]).unwrap();

@@ -50,7 +50,8 @@ fn two_programs_migrate_a_server_at_once() {
         let both: Vec<_> = (0..2).map(|_| scope.spawn(|| migrate(&url).unwrap().len())).collect();
         both.into_iter().map(|one| one.join().unwrap()).collect()
     });
-    assert_eq!(ran.iter().sum::<usize>(), 4, "each migration runs once: {ran:?}");
+    let all = std::fs::read_dir("migrations/postgres").unwrap().count();
+    assert_eq!(ran.iter().sum::<usize>(), all, "each migration runs once: {ran:?}");
 }
 
 #[test]

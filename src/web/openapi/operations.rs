@@ -233,6 +233,10 @@ const OPERATIONS: &[Operation] = &[
         ..get("/pki/ca.pem", "authority", "The certificate of our authority.")
     },
     Operation {
+        gives: Some(("application/pkix-crl", "Octets")),
+        ..get("/pki/crl.der", "revocations", "Certificates of our authority that were revoked.")
+    },
+    Operation {
         gives: Some((HTML, "Text")),
         ..get("/problems", "listProblems", "Every problem code.")
     },
