@@ -102,7 +102,7 @@ fn the_lines_it_prints_work_as_they_are_and_an_interrupt_ends_it_well() {
         "rhein-resale",
         "this question is ledger entry",
         "VERIFIED",
-        "VERIFIED offline",
+        "VERIFIED: this receipt is genuine",
     ];
     assert_eq!(answers.len(), expected.len(), "{out}");
     for (answer, expected) in answers.iter().zip(expected) {
