@@ -9,6 +9,7 @@ use fieldgate::domain::partner::PartnerKind;
 use fieldgate::domain::purpose::Purpose;
 use serde_json::{Value, json};
 
+use crate::harness::process::until;
 use crate::harness::wire::{Answer, Wire};
 use crate::harness::{Badge, Database, Doors, World, wait};
 
@@ -192,6 +193,7 @@ fn check_public(said: &mut Description, doors: &Doors) {
         "/.well-known/oauth-protected-resource",
         "/oauth2/jwks.json",
         "/pki/ca.pem",
+        "/pki/crl.der",
         "/problems",
         "/openapi.json",
     ] {
@@ -237,6 +239,11 @@ fn check_leads(said: &mut Description, guest: &mut Guest) {
 }
 
 fn check_log(said: &mut Description, guest: &mut Guest) {
+    let published = wait(until("a checkpoint is published", async || {
+        let answer = guest.get("/ledger/v1/checkpoint");
+        (answer.status == 200).then_some(answer)
+    }));
+    said.check("GET", "/ledger/v1/checkpoint", &published);
     said.check("GET", "/ledger/v1/checkpoint.latest", &guest.get("/ledger/v1/checkpoint.latest"));
     for (path, asked) in [
         ("/ledger/v1/tile/{path}", ["tile/0/000.p/1", "tile/0/0", "tile/9/999"]),
