@@ -1,5 +1,6 @@
 //! The log as others check it: receipts, checkpoints, tiles and proofs.
 
+use crate::domain::disclosure::Reason;
 use crate::id::PartnerId;
 use crate::ledger::prove::{ProveError, prove_consistency, prove_inclusion};
 use crate::ledger::serve::lines_of;
@@ -24,9 +25,11 @@ impl Reader {
     fn may_read(self, found: &Projection) -> bool {
         match self {
             Self::Auditor => true,
+            // Why one person was withheld is hidden in the answer, so it is hidden here as well.
             Self::Partner(partner) => {
                 found.partner == Some(partner)
                     && matches!(found.kind, Kind::Release | Kind::Withhold | Kind::Intake)
+                    && !found.reason.is_some_and(Reason::is_about_a_person)
             }
         }
     }
@@ -36,8 +39,8 @@ impl Reader {
 /// for an auditor: a tlog-proof whose `extra` line is the entry, under a checkpoint signed now.
 ///
 /// # Errors
-/// `Unknown` for an index beyond the ledger and for an entry of somebody else: the two cannot be
-/// told apart. `Gone` for an entry that was pruned.
+/// `Unknown` for an index beyond the ledger, for an entry of somebody else, and for a refusal whose
+/// reason lies in one person: the three cannot be told apart. `Gone` for an entry that was pruned.
 pub async fn receipt(gateway: &Gateway, reader: Reader, index: u64) -> Result<String, Error> {
     let notary = std::sync::Arc::clone(&gateway.notary);
     let read = gateway.store.read(move |tx| {

@@ -142,7 +142,7 @@ pub async fn one(
         Ok((page, policy, recorded)) => {
             open(gateway, asker, what.purpose, page, (policy, recorded), None)
         }
-        Err(Error::Refused(reason, _)) if reason.bit() >= Reason::Withdrawn.bit() => {
+        Err(Error::Refused(reason, _)) if reason.is_about_a_person() => {
             Err(Error::Unknown(Thing::Contact))
         }
         Err(error) => Err(error),

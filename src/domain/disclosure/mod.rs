@@ -106,6 +106,14 @@ catalogue! {
         because("there is no such lead for this partner", "use an id from a page of leads");
 }
 
+impl Reason {
+    /// Whether it belongs to the second group: it lies in one person, and a partner must not
+    /// learn from it that she exists, or why she is hidden.
+    pub const fn is_about_a_person(self) -> bool {
+        self.bit() >= Self::Withdrawn.bit()
+    }
+}
+
 /// The answer for one person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {

@@ -126,6 +126,14 @@ fn two_partners_cannot_join_their_leads_and_a_foreign_id_is_nobody() {
             let answer = release::one(&world.gateway, other, what, stranger).await;
             assert!(matches!(answer, Err(Error::Unknown(_))), "{stranger}");
         }
+        let newest = world.pull(other, 1).await.unwrap().receipt.index();
+        let reader = Reader::Partner(other.partner);
+        assert!(audit::receipt(&world.gateway, reader, newest).await.is_ok());
+        for refused in newest - 3..newest {
+            let receipt = audit::receipt(&world.gateway, reader, refused).await;
+            assert!(matches!(receipt, Err(Error::Unknown(_))), "why a lead is hidden stays hidden");
+            assert!(audit::receipt(&world.gateway, Reader::Auditor, refused).await.is_ok());
+        }
     });
 }
 
