@@ -37,6 +37,8 @@ pub(super) struct GossipArguments {
 struct Compared {
     receipt: String,
     agrees: bool,
+    /// The receipt is newer than what is published there: nothing can be said yet.
+    newer: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
     says: String,
@@ -53,8 +55,13 @@ struct Gossip {
 
 impl Say for Gossip {
     fn say(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        for Compared { receipt, agrees, says, .. } in &self.receipts {
-            writeln!(out, "  {}  {receipt}: {says}", if *agrees { "ok   " } else { "WRONG" })?;
+        for one @ Compared { receipt, says, .. } in &self.receipts {
+            let word = match one {
+                Compared { agrees: true, .. } => "ok   ",
+                Compared { newer: true, .. } => "newer",
+                _ => "WRONG",
+            };
+            writeln!(out, "  {word}  {receipt}: {says}")?;
         }
         if self.agrees {
             let count = self.receipts.len();
@@ -64,12 +71,25 @@ impl Say for Gossip {
                 self.published
             );
         }
+        if !self.contradicts() {
+            return writeln!(
+                out,
+                "NOT COMPARED YET: a receipt is newer than the {} entries published there",
+                self.published
+            );
+        }
         writeln!(
             out,
             "NOT ONE HISTORY: keep these receipts and the published checkpoint below; together \
              they are the proof\n\n{}",
             self.checkpoint
         )
+    }
+}
+
+impl Gossip {
+    fn contradicts(&self) -> bool {
+        self.receipts.iter().any(|one| !one.agrees && !one.newer)
     }
 }
 
@@ -91,7 +111,11 @@ pub(super) fn run(asked: &GossipArguments, voice: Voice) -> Result<Ending, Failu
         receipts,
         checkpoint: log.note().to_string(),
     };
-    let ending = if gossip.agrees { Ending::Done } else { Ending::Wrong };
+    let ending = match (gossip.agrees, gossip.contradicts()) {
+        (true, _) => Ending::Done,
+        (false, true) => Ending::Wrong,
+        (false, false) => Ending::Busy,
+    };
     voice.tell(&gossip);
     Ok(ending)
 }
@@ -103,7 +127,7 @@ fn compare(
     text: &str,
 ) -> Result<Compared, Failure> {
     let says = |agrees, size, says: String| {
-        Ok(Compared { receipt: receipt.to_owned(), agrees, size, says })
+        Ok(Compared { receipt: receipt.to_owned(), agrees, newer: false, size, says })
     };
     let note = TlogProof::parse(text).map(|proof| proof.checkpoint);
     let note = note.or_else(|_| crate::merkle::note::Note::parse(text.as_bytes()));
@@ -119,11 +143,14 @@ fn compare(
     };
     let size = Some(held.size);
     if held.size > published.size {
-        let text = format!(
-            "the log showed you {} entries and publishes {}: it went back",
+        // Publishing lags behind the commits that receipts are made of; only time can tell.
+        let says = format!(
+            "the log showed you {} entries and publishes {}: fetch it again; if it never gets \
+             there, it went back",
             held.size, published.size
         );
-        return says(false, size, text);
+        let receipt = receipt.to_owned();
+        return Ok(Compared { receipt, agrees: false, newer: true, size, says });
     }
     let path = match prove_consistency(log, held.size, published.size) {
         Ok(path) => path,

@@ -138,7 +138,7 @@ impl Client {
     /// GET of bytes with a token that was fetched before; `None` where there is nothing.
     ///
     /// # Errors
-    /// No answer, another status than 200 and 404, or more bytes than `most`.
+    /// No answer, another status than 200, 404 and 410 (pruned), or more bytes than `most`.
     pub async fn file(
         &self,
         token: &str,
@@ -149,7 +149,7 @@ impl Client {
         let mut answer = request.send().await.map_err(ClientError::Transport)?;
         match answer.status().as_u16() {
             200 => {}
-            404 => return Ok(None),
+            404 | 410 => return Ok(None),
             status => return Err(ClientError::Status(status)),
         }
         let mut bytes = Vec::new();
