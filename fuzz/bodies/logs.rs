@@ -1,6 +1,7 @@
 //! Targets of the transparency log: notes, tiles, proofs, entries.
 
 use fieldgate::ledger::entry::ReadEntry;
+use fieldgate::ledger::memory::MemoryShelf;
 use fieldgate::ledger::serve::Run;
 use fieldgate::ledger::{Entry, Item, items};
 use fieldgate::merkle::add_checkpoint::AddCheckpoint;
@@ -44,7 +45,7 @@ pub fn tile_path(input: &[u8]) {
     assert!(hashes.is_none() || entries.is_none(), "a path names two things");
     if let Some(run) = entries {
         assert_eq!(run.is_full(), !text.contains(".p/"), "a bundle's width");
-        assert!(run.is_pruned(u64::MAX), "a bundle that no pruning reaches");
+        assert!(run.read(&mut MemoryShelf::new()).is_err(), "a bundle of an empty ledger");
     }
     let Ok(path) = TilePath::parse(text) else { return };
     let hash_tile = path.level.is_some();

@@ -1,7 +1,6 @@
 //! The newest checkpoint is kept outside the database; what is kept there is compared with ours.
 
 use crate::ledger::sighting::{Sighting, SightingError, hold_against};
-use crate::ledger::{Archive as _, NotaryError};
 use crate::store::StoreError;
 
 use super::{Error, Gateway};
@@ -21,11 +20,7 @@ pub struct Offer {
 /// `Busy` when the database does not answer.
 pub async fn offer(gateway: &Gateway) -> Result<Offer, Error> {
     let notary = std::sync::Arc::clone(&gateway.notary);
-    let read = gateway.store.read(move |tx| {
-        let head = tx.head().map_err(|error| NotaryError::Prove(error.into()));
-        let signed = head.and_then(|head| Ok((head.size(), notary.checkpoint(&head)?)));
-        Ok::<_, StoreError>(signed)
-    });
+    let read = gateway.store.read(move |tx| Ok::<_, StoreError>(notary.present(tx)));
     let (size, note) = read.await?.map_err(Error::broken)?;
     Ok(Offer { size, note: note.to_string() })
 }

@@ -4,7 +4,7 @@ use crate::domain::disclosure::Reason;
 use crate::id::PartnerId;
 use crate::ledger::prove::{ProveError, prove_consistency, prove_inclusion};
 use crate::ledger::serve::lines_of;
-use crate::ledger::{Archive as _, Facts, Kind, NotaryError, Projection};
+use crate::ledger::{Facts, Kind, Projection};
 use crate::store::{StoreError, audit_rows, ledger_rows};
 
 use super::release::Asker;
@@ -59,11 +59,8 @@ pub async fn receipt(gateway: &Gateway, reader: Reader, index: u64) -> Result<St
 /// The checkpoint of the ledger as it is committed now, signed by the log.
 pub async fn checkpoint(gateway: &Gateway) -> Result<String, Error> {
     let notary = std::sync::Arc::clone(&gateway.notary);
-    let read = gateway.store.read(move |tx| {
-        let head = tx.head().map_err(|error| NotaryError::Prove(error.into()));
-        Ok::<_, StoreError>(head.and_then(|head| notary.checkpoint(&head)))
-    });
-    read.await?.map(|note| note.to_string()).map_err(Error::broken)
+    let read = gateway.store.read(move |tx| Ok::<_, StoreError>(notary.present(tx)));
+    read.await?.map(|(_, note)| note.to_string()).map_err(Error::broken)
 }
 
 /// The bytes of a run of hashes or entries (c2sp.org/tlog-tiles), of one read transaction.
@@ -71,13 +68,7 @@ pub async fn checkpoint(gateway: &Gateway) -> Result<String, Error> {
 /// # Errors
 /// `Unknown` for what the tree does not have yet, `Gone` for a pruned bundle.
 pub async fn run(gateway: &Gateway, run: Run) -> Result<Vec<u8>, Error> {
-    let read = gateway.store.read(move |tx| {
-        if run.is_pruned(ledger_rows::min_index(tx)?) {
-            return Ok(Err(Error::Gone(Thing::Entry)));
-        }
-        Ok::<_, StoreError>(run.read(tx).map_err(unproved))
-    });
-    read.await?
+    gateway.store.read(move |tx| Ok::<_, StoreError>(run.read(tx).map_err(unproved))).await?
 }
 
 /// The path of an entry in the tree of `size` entries, as lines of base64.
@@ -114,12 +105,6 @@ pub async fn let_in(gateway: &Gateway, asker: Asker) -> Result<(), Error> {
     gateway.act(Gateway::draft(facts, Vec::new())?).await.map(drop)
 }
 
-/// The newest published checkpoint that satisfies the policy, with its cosignatures; without a
-/// policy the newest. `None` before there is one.
-pub async fn published_checkpoint(gateway: &Gateway) -> Result<Option<String>, Error> {
-    super::witnesses::published(gateway).await
-}
-
 /// The log's public key as a vkey line: what a verifier pins.
 pub fn log_key(gateway: &Gateway) -> String {
     gateway.notary.verifiers().first().map(ToString::to_string).unwrap_or_default()
@@ -128,6 +113,7 @@ pub fn log_key(gateway: &Gateway) -> String {
 fn unproved(error: ProveError) -> Error {
     match error {
         ProveError::Beyond => Error::Unknown(Thing::Entry),
+        ProveError::Pruned { .. } => Error::Gone(Thing::Entry),
         error => Error::broken(error),
     }
 }

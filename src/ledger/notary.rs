@@ -85,6 +85,15 @@ impl Notary {
         checkpoint.sign(&self.signers).map_err(NotaryError::Sign)
     }
 
+    /// The head as it is committed now: its size, and its checkpoint.
+    ///
+    /// # Errors
+    /// The head cannot be read.
+    pub fn present<A: Archive>(&self, archive: &mut A) -> Result<(u64, Note), NotaryError> {
+        let head = archive.head().map_err(ProveError::from)?;
+        Ok((head.size(), self.checkpoint(&head)?))
+    }
+
     /// The receipt of an entry under the present head. Call it within one read transaction.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 //! The text of a path is a client's; nothing but the names of C2SP `tlog-tiles` gets through.
 
 use crate::merkle::Hash;
-use crate::merkle::tile::{TilePath, WIDTH};
+use crate::merkle::tile::TilePath;
 
 use super::Archive;
 use super::prove::{ProveError, serve};
@@ -29,16 +29,11 @@ impl Run {
         self.0.is_full()
     }
 
-    /// Whether it is a bundle all of whose entries lie below `min_index`: those were pruned.
-    pub fn is_pruned(self, min_index: u64) -> bool {
-        let end = self.0.n.saturating_add(1).saturating_mul(u64::from(WIDTH));
-        self.0.level.is_none() && end <= min_index
-    }
-
     /// Its bytes. Call it within one read transaction.
     ///
     /// # Errors
-    /// `Beyond` for a run that the tree does not have yet; rows are missing.
+    /// `Beyond` for a run that the tree does not have yet, `Pruned` for a bundle whose bodies went;
+    /// rows are missing.
     pub fn read<A: Archive>(self, archive: &mut A) -> Result<Vec<u8>, ProveError> {
         serve(archive, self.0)
     }
@@ -70,12 +65,5 @@ mod tests {
         {
             assert_eq!(Run::of_entries(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn a_bundle_is_pruned_when_its_last_entry_is() {
-        let bundle = Run::of_entries("001").unwrap();
-        assert!(!bundle.is_pruned(0) && !bundle.is_pruned(511) && bundle.is_pruned(512));
-        assert!(!Run::of_hashes("0/000").unwrap().is_pruned(u64::MAX), "hashes stay");
     }
 }

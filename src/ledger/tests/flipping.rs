@@ -4,8 +4,7 @@
 use super::*;
 use crate::ledger::memory::Rows;
 use crate::ledger::verify::{FINDINGS_MAX, Finding, Plan, everything, tree};
-use crate::ledger::{Archive as _, Prepared, Shelf as _};
-use crate::merkle::checkpoint::Checkpoint;
+use crate::ledger::{Prepared, Shelf as _};
 use crate::merkle::note::Note;
 use std::collections::BTreeMap;
 
@@ -18,16 +17,6 @@ const TILED: u64 = 2048;
 /// Bodies that are flipped in one walk. Each is named by its own index or by none, so one walk
 /// judges them all; fewer than the walk lists.
 const AT_ONCE: usize = 700;
-
-fn checkpoint(rows: &mut Rows) -> Note {
-    let head = rows.head().unwrap();
-    let (size, root) = (head.size(), head.frontier.root());
-    Checkpoint { origin: ORIGIN.to_owned(), size, root }.sign(&[signer()]).unwrap()
-}
-
-fn plan(rows: &mut Rows) -> Plan {
-    Plan { log: vec![log_key()], checkpoints: vec![checkpoint(rows)], ..Plan::default() }
-}
 
 /// What the walk over bodies, tiles, head and checkpoints finds.
 fn found(rows: &mut Rows, plan: &Plan) -> Vec<Finding> {

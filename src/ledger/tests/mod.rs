@@ -14,11 +14,14 @@ use crate::domain::disclosure::Reason;
 use crate::domain::field::{Field, FieldSet};
 use crate::domain::purpose::Purpose;
 use crate::id::{ContactNo, ContactRef, PartnerId, PolicyVersion, RequestId, Thumbprint};
+use crate::merkle::checkpoint::Checkpoint;
 use crate::merkle::key::{KeyType, Signer, Verifier};
+use crate::merkle::note::Note;
 use crate::merkle::policy::Policy;
 
-use super::memory::{MemoryEffect, MemoryShelf};
-use super::{Draft, Entry, Facts, Item, Kind, Sequencer};
+use super::memory::{MemoryEffect, MemoryShelf, Rows};
+use super::verify::Plan;
+use super::{Archive as _, Draft, Entry, Facts, Item, Kind, Sequencer};
 
 const ORIGIN: &str = "ledger.example.com/fieldgate";
 
@@ -32,6 +35,18 @@ fn log_key() -> Verifier {
 
 fn policy() -> Policy {
     Policy::of_log(log_key())
+}
+
+/// A checkpoint over the present head.
+fn checkpoint(rows: &mut Rows) -> Note {
+    let head = rows.head().unwrap();
+    let (size, root) = (head.size(), head.frontier.root());
+    Checkpoint { origin: ORIGIN.to_owned(), size, root }.sign(&[signer()]).unwrap()
+}
+
+/// What the auditor knows: the key, and that checkpoint.
+fn plan(rows: &mut Rows) -> Plan {
+    Plan { log: vec![log_key()], checkpoints: vec![checkpoint(rows)], ..Plan::default() }
 }
 
 fn partner() -> PartnerId {

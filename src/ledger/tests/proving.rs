@@ -4,6 +4,7 @@ use super::*;
 use crate::ledger::prove::{
     ProveError, is_tail_sound, prove_consistency, prove_inclusion, root_at, serve,
 };
+use crate::ledger::serve::Run;
 use crate::merkle::Hash;
 use crate::merkle::proof::{consistency, inclusion};
 use crate::merkle::tile::{TilePath, decode_bundle};
@@ -67,6 +68,22 @@ fn pruned_bodies_leave_all_proofs_intact() {
     assert_eq!(path, inclusion(&mut leaves.as_slice(), 3, 600).unwrap());
     let bundle = serve(&mut shelf, TilePath::parse("entries/000").unwrap());
     assert!(matches!(bundle, Err(ProveError::Missing { level: 0, n: 0 })));
+}
+
+#[test]
+fn a_bundle_is_pruned_when_its_last_entry_is_and_hashes_stay() {
+    let mut shelf = filled(600);
+    let read = |shelf: &mut MemoryShelf, run: Option<Run>| run.unwrap().read(shelf);
+    for (min_index, gone) in [(0, false), (256, false), (512, true)] {
+        shelf.tamper(|rows| rows.min_index = min_index);
+        let bundle = read(&mut shelf, Run::of_entries("001"));
+        let pruned =
+            matches!(bundle, Err(ProveError::Pruned { min_index: told }) if told == min_index);
+        assert_eq!((pruned, bundle.is_ok()), (gone, !gone), "{min_index}");
+    }
+    assert!(read(&mut shelf, Run::of_entries("002.p/88")).is_ok());
+    shelf.tamper(|rows| rows.min_index = u64::MAX);
+    assert!(read(&mut shelf, Run::of_hashes("0/000")).is_ok(), "hashes stay");
 }
 
 #[test]

@@ -1,24 +1,13 @@
 //! The auditor's walk names the right place, whichever byte of whichever column was altered.
 
 use super::*;
+use crate::ledger::Link;
 use crate::ledger::memory::Rows;
 use crate::ledger::verify::{Finding, Plan, Report, everything, tree};
-use crate::ledger::{Archive as _, Link};
 use crate::merkle::checkpoint::Checkpoint;
 use crate::merkle::note::Note;
 
 const SIZE: u64 = 600;
-
-/// A checkpoint over the present head.
-fn checkpoint(rows: &mut Rows) -> Note {
-    let head = rows.head().unwrap();
-    let (size, root) = (head.size(), head.frontier.root());
-    Checkpoint { origin: ORIGIN.to_owned(), size, root }.sign(&[signer()]).unwrap()
-}
-
-fn plan(rows: &mut Rows) -> Plan {
-    Plan { log: vec![log_key()], checkpoints: vec![checkpoint(rows)], ..Plan::default() }
-}
 
 fn walk(rows: &mut Rows, plan: &Plan) -> Report {
     everything(rows, plan, |_| ()).unwrap()

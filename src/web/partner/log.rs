@@ -15,8 +15,8 @@ use flate2::write::GzEncoder;
 use lru::LruCache;
 use serde::Deserialize;
 
-use crate::flows::Gateway;
 use crate::flows::audit::{self, Run};
+use crate::flows::{Gateway, witnesses};
 use crate::web::problem::{Code, Problem};
 
 use super::caller::{AuditorCaller, PartnerCaller};
@@ -60,7 +60,7 @@ pub async fn published(
     _: PartnerCaller,
     gateway: web::Data<Gateway>,
 ) -> Result<HttpResponse, Problem> {
-    let note = audit::published_checkpoint(&gateway).await?;
+    let note = witnesses::published(&gateway).await?;
     note.map(text).ok_or_else(|| Problem::new(Code::NotFound))
 }
 

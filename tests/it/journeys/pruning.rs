@@ -296,14 +296,14 @@ fn an_export_leaves_pruned_bundles_out_and_keeps_those_it_has() {
 }
 
 #[test]
-fn a_pruned_receipt_answers_410_at_the_door() {
+fn a_pruned_receipt_or_bundle_answers_410_at_the_door() {
     let world = wait(World::new(Database::Sqlite));
-    let badge = wait(async {
+    let (badge, auditor) = wait(async {
         let badge = world.badge("acme", PartnerKind::Reseller).await;
         let fields = Purpose::Offers.row().fields_max;
         world.grant(badge.asker.partner, Purpose::Offers, fields).await;
         world.people(2).await;
-        badge
+        (badge, world.badge("chamber", PartnerKind::Auditor).await)
     });
     let doors = Doors::open(&world);
     let mut wire = doors.wire(&badge);
@@ -314,4 +314,14 @@ fn a_pruned_receipt_answers_410_at_the_door() {
     fill(&world, 600);
     assert!(forced(&world, "UPDATE ledger_log SET min_index = 256"));
     assert_eq!(wire.get(&token, &receipt).says(), "410 gone");
+    let mut wire = doors.wire(&auditor);
+    let token = wire.token(&auditor.asker.partner.to_string(), None);
+    for (run, says) in [
+        ("entries/000", "410 gone"),
+        ("entries/000.p/9", "410 gone"),
+        ("entries/001", "200 "),
+        ("0/000", "200 "),
+    ] {
+        assert_eq!(wire.get(&token, &format!("/ledger/v1/tile/{run}")).says(), says, "{run}");
+    }
 }

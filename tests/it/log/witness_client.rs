@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use fieldgate::clock::Clock;
 use fieldgate::flows::witnesses::Witness;
-use fieldgate::flows::{Alarm, Gateway, audit, checkpoints, witnesses};
+use fieldgate::flows::{Alarm, Gateway, checkpoints, witnesses};
 use fieldgate::jobs::witness::{Trouble, client, turn};
 use fieldgate::ledger::{Notary, Sequencer};
 use fieldgate::merkle::add_checkpoint::AddCheckpoint;
@@ -142,13 +142,13 @@ fn a_quorum_of_two_is_served_once_both_have_cosigned() {
             let size = checkpoints::publish(&gateway).await.unwrap().size;
             let all = witnesses::list(&gateway);
             assert_eq!(all.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["w1", "w2"]);
-            assert_eq!(audit::published_checkpoint(&gateway).await.unwrap(), None);
+            assert_eq!(witnesses::published(&gateway).await.unwrap(), None);
             let mut seen = 0;
             ask(&gateway, &all[0], &mut seen).await.unwrap();
             assert_eq!(seen, size);
-            assert_eq!(audit::published_checkpoint(&gateway).await.unwrap(), None, "one of two");
+            assert_eq!(witnesses::published(&gateway).await.unwrap(), None, "one of two");
             ask(&gateway, &all[1], &mut 0).await.unwrap();
-            let note = audit::published_checkpoint(&gateway).await.unwrap().unwrap();
+            let note = witnesses::published(&gateway).await.unwrap().unwrap();
             let note = Note::parse(note.as_bytes()).unwrap();
             let known = [1, 2].map(|seed| cosigner(seed).verifier().clone());
             assert_eq!(note.verify(&known).unwrap().len(), 2);
