@@ -41,6 +41,11 @@ impl Notary {
         self
     }
 
+    /// The policy by which its checkpoints are judged: without one the log's own keys are enough.
+    pub fn policy(&self) -> Policy {
+        self.policy.clone().unwrap_or_else(|| Policy::of_logs(self.verifiers()))
+    }
+
     /// Whether there is a policy: without one every checkpoint of ours convinces.
     pub fn has_policy(&self) -> bool {
         self.policy.is_some()

@@ -121,7 +121,12 @@ enum Quorum {
 impl Policy {
     /// A policy of one log and no witness.
     pub fn of_log(log: Verifier) -> Self {
-        Self { keys: vec![log], members: Vec::new(), quorum: Quorum::Nobody, addresses: Vec::new() }
+        Self::of_logs(vec![log])
+    }
+
+    /// A policy of these keys of logs and no witness: two keys while one is replaced.
+    pub fn of_logs(keys: Vec<Verifier>) -> Self {
+        Self { keys, members: Vec::new(), quorum: Quorum::Nobody, addresses: Vec::new() }
     }
 
     /// Reads a policy file.

@@ -34,6 +34,25 @@ pub fn list_cosignatures(tx: &mut ReadTx, size: u64) -> Result<Vec<Cosignature>,
     Ok(rows.into_iter().map(line).collect())
 }
 
+/// The lines below the checkpoints of the sizes `from..=until`, smallest first.
+pub fn list_cosignatures_between(
+    tx: &mut ReadTx,
+    from: u64,
+    until: u64,
+) -> Result<Vec<Cosignature>, StoreError> {
+    let rows: Vec<(i64, String, String, i64)> = fixed::<(BigInt, Text, Text, BigInt)>(
+        "SELECT size, witness, line, at FROM ledger_cosignature \
+         WHERE size >= $1 AND size <= $2 ORDER BY size, witness",
+    )
+    .bind::<BigInt, _>(signed(from))
+    .bind::<BigInt, _>(signed(until))
+    .load(tx.statement())?;
+    let line = |(size, witness, line, at)| {
+        Ok(Cosignature { size: unsigned(size)?, witness, line, at: Moment(at) })
+    };
+    rows.into_iter().map(line).collect()
+}
+
 /// Size and time of the largest checkpoint that a witness cosigned.
 pub fn find_cosigned(tx: &mut ReadTx, witness: &str) -> Result<Option<(u64, Moment)>, StoreError> {
     let rows: Vec<(i64, i64)> = fixed::<(BigInt, BigInt)>(

@@ -18,6 +18,7 @@ use crate::store::StoreError;
 use super::super::installation::{Reading, chain};
 use super::super::log_source::LogPlace;
 use super::super::say::{Ending, Failure, Say, Voice};
+use super::kept;
 use super::policy;
 use super::resume::Resume;
 
@@ -114,19 +115,20 @@ type Walked = (Report, Vec<String>, Option<&'static str>);
 /// The live database: everything, also what hangs on the entries.
 fn stored(asked: &VerifyLog, config: &Path, voice: Voice) -> Result<Walked, Failure> {
     let open = Reading::open(config)?;
-    let trusted = asked.policy.as_deref().map(policy).transpose()?;
-    let log = match &trusted {
-        Some(policy) => policy.logs().cloned().collect(),
-        None => open.notary()?.verifiers(),
+    let trusted = match asked.policy.as_deref() {
+        Some(named) => policy(named)?,
+        None => open.notary()?.policy(),
     };
     let resume = Resume::open(asked.resume.as_deref())?;
-    let plan = Plan { log, from: asked.from.max(resume.from()), ..Plan::default() };
+    let plan = Plan { from: asked.from.max(resume.from()), ..Plan::default() };
     let bar = progress(voice);
     let shown = bar.clone();
     let walked = open.store.read_blocking(move |tx| {
         tx.take_time()?;
         Ok::<_, StoreError>(walk(tx, resume, &shown, |tx, heard| {
-            verify::everything(tx, &plan, heard)
+            let mut report = verify::everything(tx, &plan, heard)?;
+            verify::kept(tx, (&trusted, plan.from), kept::page, &mut report)?;
+            Ok(report)
         }))
     });
     bar.finish_and_clear();
@@ -178,7 +180,6 @@ fn published(asked: &VerifyLog, voice: Voice) -> Result<Walked, Failure> {
         log: trusted.logs().cloned().collect(),
         checkpoints: vec![log.note().clone()],
         from: asked.from.max(resume.from()),
-        ..Plan::default()
     };
     let size = log.checkpoint().size;
     let unconvinced = trusted.check(log.note()).err();
@@ -197,11 +198,8 @@ fn nobody_trusted() -> Failure {
 
 /// A policy of the log keys in a text, one per line: two while one is replaced.
 fn of_lines(text: &str) -> Result<Policy, Failure> {
-    let lines = text.lines().filter(|line| !line.is_empty());
-    let keys: Vec<Verifier> = lines.filter_map(|line| Verifier::parse(line).ok()).collect();
-    let logs = keys.iter().map(|key| format!("log {key}"));
-    let policy = logs.chain(["quorum none".to_owned()]).collect::<Vec<_>>().join("\n");
-    Policy::parse(policy.as_bytes()).map_err(|_| nobody_trusted())
+    let keys: Vec<Verifier> = text.lines().filter_map(|line| Verifier::parse(line).ok()).collect();
+    if keys.is_empty() { Err(nobody_trusted()) } else { Ok(Policy::of_logs(keys)) }
 }
 
 /// How far it is, how fast, and how much longer; on standard error, and silent for machines.

@@ -2,6 +2,8 @@
 
 pub(super) mod log;
 
+mod kept;
+
 mod receipt;
 
 mod resume;

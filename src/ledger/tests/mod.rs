@@ -3,7 +3,9 @@
 mod entries;
 mod failing;
 mod flipping;
+mod flipping_rows;
 mod growing;
+mod kept;
 mod proving;
 mod published;
 mod sequencing;

@@ -353,14 +353,12 @@ fn a_pruned_ledger_is_checked_from_its_first_body() {
 #[test]
 fn a_walk_goes_on_where_another_ended() {
     let whole = filled(SIZE).rows();
-    for checked in [0, 1, 255, 256, 300, 512, 599, SIZE] {
-        let earlier = walk(&mut filled(checked).rows(), &Plan::default()).checked;
+    for from in [0, 256, 512] {
         let mut rows = whole.clone();
-        let plan = Plan { since: Some(earlier), ..plan(&mut rows) };
+        let plan = Plan { from, ..plan(&mut rows) };
         let report = walk(&mut rows, &plan);
-        assert_eq!(report.findings, [], "{checked}");
-        assert_eq!(report.entries, SIZE - checked / 256 * 256, "{checked}");
-        // What is behind is found, down to the tile in which the other walk ended.
+        assert_eq!((report.findings, report.entries), (Vec::new(), SIZE - from));
+        // What is behind is found.
         rows.last_restricting = rows.last_restricting.map(|index| index - 10);
         assert_eq!(walk(&mut rows, &plan).findings, [Finding::Head("last_restricting")]);
         rows.last_restricting = whole.last_restricting;
@@ -368,26 +366,8 @@ fn a_walk_goes_on_where_another_ended() {
         rows.links.remove(&link);
         let found = walk(&mut rows, &plan).findings;
         let named = Finding::Unlinked { index: link.index, position: link.position };
-        assert_eq!(found, [named], "{checked}");
+        assert_eq!(found, [named], "{from}");
     }
-}
-
-#[test]
-fn what_an_earlier_walk_checked_must_still_be_there() {
-    let mut forged = rewritten();
-    let since = |size| Some(walk(&mut filled(size).rows(), &Plan::default()).checked);
-    for checked in [4, 255, 256, 300, 512, SIZE] {
-        let plan = Plan { since: since(checked), ..Plan::default() };
-        let report = walk(&mut forged, &plan);
-        assert_eq!(report.findings, [Finding::Since(checked)], "{checked}");
-        assert_eq!(report.entries, SIZE, "it began anew");
-    }
-    // The third entry was still the same.
-    let plan = Plan { since: since(3), ..Plan::default() };
-    assert!(walk(&mut forged, &plan).is_sound());
-    let mut shorter = filled(500).rows();
-    let plan = Plan { since: since(SIZE), ..Plan::default() };
-    assert_eq!(walk(&mut shorter, &plan).findings, [Finding::Since(SIZE)]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! `tree` needs bodies, tiles and head alone, as an export offers them; `everything` also checks
 //! the rows that hang on the entries. Neither believes a stored hash that it can compute.
 
+mod checkpoints;
 mod links;
 mod receipts;
 mod records;
@@ -10,16 +11,15 @@ mod tree;
 
 use std::{fmt, thread};
 
-use crate::merkle::checkpoint::Checkpoint;
 use crate::merkle::key::Verifier;
 use crate::merkle::note::Note;
 use crate::merkle::proof::TreeHead;
 use crate::merkle::tile::WIDTH;
 
 use super::entry::ReadEntry;
-use super::prove::{ProveError, root_at};
 use super::{Archive, Head, Link, Records, ShelfError};
 
+pub use checkpoints::{Witnessed, kept};
 pub use receipts::{ReceiptError, VerifiedReceipt, verify_receipt};
 
 /// Most findings that a report lists; the walk goes on and counts the rest.
@@ -82,11 +82,17 @@ pub enum Finding {
         /// Place of the item.
         position: u32,
     },
-    /// The ledger no longer begins with the entries of this number that an earlier walk checked;
-    /// this walk began anew at the first.
-    Since(u64),
     /// A checkpoint of this size is not signed by the log, or shows another root.
     Checkpoint(u64),
+    /// What is kept as a witness's line below a published checkpoint is none.
+    Cosignature {
+        /// Size of the checkpoint.
+        size: u64,
+        /// The witness: name and id of its key, `<name>+<id>`.
+        witness: String,
+    },
+    /// Of all published checkpoints, up to this size, none satisfies the policy.
+    Unconvincing(u64),
 }
 
 impl fmt::Display for Finding {
@@ -123,12 +129,17 @@ impl fmt::Display for Finding {
             Self::Unlinked { index, position } => {
                 write!(f, "the link to item {position} of entry {index} is missing")
             }
-            Self::Since(size) => {
-                write!(f, "the {size} entries that were checked before are no longer in the ledger")
-            }
             Self::Checkpoint(size) => {
                 write!(f, "the checkpoint of size {size} does not belong to these entries")
             }
+            Self::Cosignature { size, witness } => write!(
+                f,
+                "the line of {witness} below the checkpoint of size {size} is not its signature"
+            ),
+            Self::Unconvincing(size) => write!(
+                f,
+                "no checkpoint published up to size {size} has the signatures that the policy asks for"
+            ),
         }
     }
 }
@@ -144,9 +155,6 @@ pub struct Plan {
     /// stored leaf hashes are taken, and checked against the root like all others. What the
     /// ledger itself says was pruned is left out in any case.
     pub from: u64,
-    /// The head that an earlier walk found sound ([`Report::checked`]): this one begins there.
-    /// What stands before is not read again, but must still lead to the same root.
-    pub since: Option<Head>,
 }
 
 /// How far a walk is.
@@ -163,8 +171,6 @@ pub struct Progress {
 pub struct Report {
     /// Size and root of the ledger as its head has them.
     pub head: TreeHead,
-    /// The head as this walk read it: what a later walk can begin at, if nothing is wrong.
-    pub checked: Head,
     /// Bodies that were hashed.
     pub entries: u64,
     /// What is wrong; empty if all is well. At most `FINDINGS_MAX`.
@@ -181,8 +187,7 @@ impl Report {
 
     fn of(head: &Head) -> Self {
         let tree_head = TreeHead { size: head.size(), root: head.frontier.root() };
-        let checked = head.clone();
-        Self { head: tree_head, checked, entries: 0, findings: Vec::new(), more: 0 }
+        Self { head: tree_head, entries: 0, findings: Vec::new(), more: 0 }
     }
 
     fn is_full(&self) -> bool {
@@ -240,27 +245,23 @@ pub fn everything<R: Records>(
     plan: &Plan,
     progress: impl FnMut(Progress),
 ) -> Result<Report, ShelfError> {
-    let seen = records::Seen::after(plan.since.as_ref());
     let tally = links::Tally::new(STRIDE);
     let (mut report, seen, tally) = thread::scope(|scope| {
-        let mut desk = records::Desk::new(scope, seen, tally);
+        let mut desk = records::Desk::new(scope, tally);
         let mut report = walk(records, plan, progress, |records, from, bodies, report| {
             desk.take(records, from, bodies, report)
         })?;
         let (seen, tally) = desk.finish(&mut report);
         Ok::<_, ShelfError>((report, seen, tally))
     })?;
-    let head = report.checked.clone();
+    let head = records.head()?;
     records::check_beyond(records, head.size(), &mut report)?;
     // Where every entry was left out there is nothing to hold the links against.
     if report.entries > 0 || plan.from == 0 {
         tally.settle(records, head.size(), &mut report)?;
     }
     let min_index = records.min_index()?;
-    let anew = report.findings.iter().any(|finding| matches!(finding, Finding::Since(_)));
-    if !anew {
-        seen.compare(&head, (plan.from, min_index), &mut report);
-    }
+    seen.compare(&head, plan.from.max(min_index), min_index, &mut report);
     Ok(report)
 }
 
@@ -273,7 +274,7 @@ fn walk<A: Archive>(
 ) -> Result<Report, ShelfError> {
     let head = archive.head()?;
     let mut report = Report::of(&head);
-    let (mut climb, mut from) = begin(archive, plan, &mut report)?;
+    let (mut climb, mut from) = (tree::Climb::default(), 0);
     let pruned = plan.from.max(archive.min_index()?);
     let pruned = (pruned - pruned % u64::from(WIDTH)).min(head.size());
     while from < head.size() {
@@ -299,57 +300,6 @@ fn walk<A: Archive>(
         report.add(Finding::Head("size"));
     }
     climb.compare(&head.frontier, &mut report);
-    check_checkpoints(archive, plan, &mut report)?;
+    checkpoints::named(archive, plan, &mut report)?;
     Ok(report)
-}
-
-/// Where the walk begins: at the first entry, or at the full tiles of an earlier walk if they are
-/// still what they were.
-fn begin<A: Archive>(
-    archive: &mut A,
-    plan: &Plan,
-    report: &mut Report,
-) -> Result<(tree::Climb, u64), ShelfError> {
-    let Some(since) = &plan.since else { return Ok((tree::Climb::default(), 0)) };
-    let root = match root_at(archive, since.size()) {
-        Ok(root) => Some(root),
-        Err(ProveError::Shelf(error)) => return Err(error),
-        Err(ProveError::Beyond | ProveError::Pruned { .. } | ProveError::Missing { .. }) => None,
-    };
-    let from = since.size() - since.size() % u64::from(WIDTH);
-    let climb = tree::Climb::resume(archive, &since.frontier, from)?;
-    match climb.filter(|_| root == Some(since.frontier.root())) {
-        Some(climb) => Ok((climb, from)),
-        None => {
-            report.add(Finding::Since(since.size()));
-            Ok((tree::Climb::default(), 0))
-        }
-    }
-}
-
-fn check_checkpoints<A: Archive>(
-    archive: &mut A,
-    plan: &Plan,
-    report: &mut Report,
-) -> Result<(), ShelfError> {
-    for note in &plan.checkpoints {
-        let checkpoint = Checkpoint::parse(note.text()).ok();
-        let size = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size);
-        let signed = note.verify(&plan.log).is_ok_and(|signatures| {
-            signatures.iter().filter_map(|seen| plan.log.get(seen.key)).any(|key| {
-                checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.origin == key.name())
-            })
-        });
-        let root = match root_at(archive, size) {
-            Ok(root) => Some(root),
-            Err(ProveError::Shelf(error)) => return Err(error),
-            Err(ProveError::Beyond | ProveError::Pruned { .. } | ProveError::Missing { .. }) => {
-                None
-            }
-        };
-        if !signed || root.is_none() || checkpoint.map(|checkpoint| checkpoint.root) != root {
-            report.add(Finding::Checkpoint(size));
-        }
-    }
-    Ok(())
 }

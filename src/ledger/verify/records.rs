@@ -14,50 +14,37 @@ use super::links::{Key, Sums, Tally};
 use super::{Finding, Report};
 
 /// What the head must say, as far as the entries that were read can tell.
+#[derive(Default)]
 pub(super) struct Seen {
     last_restricting: Option<u64>,
     restores: u32,
     /// The highest border that a `prune` entry names.
     pruned: u64,
-    /// Entries before this one are counted already.
-    from: u64,
 }
 
 impl Seen {
-    /// What an earlier walk has seen, or nothing.
-    pub(super) fn after(since: Option<&Head>) -> Self {
-        Self {
-            last_restricting: since.and_then(|since| since.last_restricting),
-            restores: since.map_or(0, |since| since.epoch),
-            pruned: 0,
-            from: since.map_or(0, Head::size),
-        }
-    }
-
     fn take(&mut self, index: u64, look: &Look) {
         if look.restricting {
             self.last_restricting = Some(index);
         }
-        if look.is_restore && index >= self.from {
+        if look.is_restore {
             self.restores = self.restores.saturating_add(1);
         }
         self.pruned = self.pruned.max(look.pruned);
     }
 
-    /// Compares the head's columns with what the entries say, as far as they were looked at: from
-    /// one index on, of a ledger that was pruned below another.
-    pub(super) fn compare(&self, head: &Head, (from, min_index): (u64, u64), report: &mut Report) {
-        let from = from.max(min_index);
+    /// Compares the head's columns with what the entries say, as far as they were looked at:
+    /// `from` an index on, of a ledger that was pruned below `min_index`.
+    pub(super) fn compare(&self, head: &Head, from: u64, min_index: u64, report: &mut Report) {
         let within = |index: &u64| *index >= from;
         if head.last_restricting.filter(within) != self.last_restricting.filter(within) {
             report.add(Finding::Head("last_restricting"));
         }
-        if head.epoch < self.restores || (from <= self.from && head.epoch != self.restores) {
+        if head.epoch < self.restores || (from == 0 && head.epoch != self.restores) {
             report.add(Finding::Head("epoch"));
         }
-        // Each `prune` entry stands above what it took away, so the newest one is always there;
-        // an earlier walk has read it already.
-        if from == min_index && self.from == 0 && min_index != self.pruned {
+        // Each `prune` entry stands above what it took away, so the newest one is always there.
+        if from == min_index && min_index != self.pruned {
             report.add(Finding::Head("min_index"));
         }
     }
@@ -73,8 +60,8 @@ pub(super) struct Desk<'scope, 'env> {
 }
 
 impl<'scope, 'env> Desk<'scope, 'env> {
-    pub(super) fn new(scope: &'scope Scope<'scope, 'env>, seen: Seen, tally: Tally) -> Self {
-        Self { scope, looking: VecDeque::new(), seen, tally }
+    pub(super) fn new(scope: &'scope Scope<'scope, 'env>, tally: Tally) -> Self {
+        Self { scope, looking: VecDeque::new(), seen: Seen::default(), tally }
     }
 
     /// Reads the rows of the entries whose bodies begin at `from`, and has them looked at.

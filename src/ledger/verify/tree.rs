@@ -3,11 +3,9 @@
 use std::thread;
 
 use crate::merkle::Hash;
-use crate::merkle::tile::{WIDTH, hashes_at, partial_width};
+use crate::merkle::tile::WIDTH;
 use crate::merkle::tree::{Frontier, root_of};
 
-use super::super::growth::is_edge_of;
-use super::super::prove::edge as edge_of;
 use super::super::{Archive, ShelfError};
 use super::{Finding, Report};
 
@@ -27,25 +25,6 @@ struct Level {
 }
 
 impl Climb {
-    /// Goes on at the `size` of full tiles, whose peaks are in the frontier of an earlier walk.
-    /// `None` if the stored roots above them do not lead to these peaks.
-    pub(super) fn resume<A: Archive>(
-        archive: &mut A,
-        frontier: &Frontier,
-        size: u64,
-    ) -> Result<Option<Self>, ShelfError> {
-        let mut levels = Vec::new();
-        for level in (0..8).take_while(|level| hashes_at(*level, size) > 0) {
-            let (full, width) = (hashes_at(level + 1, size), partial_width(level, size));
-            let pending = edge_of(archive, level, full, width)?;
-            if level > 0 && !is_edge_of(frontier, level, width, &pending) {
-                return Ok(None);
-            }
-            levels.push(Level { full, pending });
-        }
-        Ok(Some(Self { levels }))
-    }
-
     /// Hashes the bodies of `from..until` (`from` begins a tile) and compares all tiles above.
     pub(super) fn bodies<A: Archive>(
         &mut self,

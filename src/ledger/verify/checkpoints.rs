@@ -1,0 +1,136 @@
+//! Checkpoints that were signed, held against the entries: signatures, roots, cosignatures.
+
+use crate::merkle::checkpoint::Checkpoint;
+use crate::merkle::key::Verifier;
+use crate::merkle::note::{Note, SignatureLine};
+use crate::merkle::policy::Policy;
+
+use super::super::prove::{ProveError, root_at};
+use super::super::publishing::Published;
+use super::super::{Archive, ShelfError};
+use super::{Finding, Plan, Report};
+
+/// A checkpoint as it was published, with what witnesses put below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Witnessed {
+    /// The checkpoint with the log's signatures.
+    pub published: Published,
+    /// Witness (`<name>+<key id>`) and line, as they are kept.
+    pub lines: Vec<(String, String)>,
+}
+
+/// The notes of a plan: each signed by a known key of the log, each with the ledger's root.
+pub(super) fn named<A: Archive>(
+    archive: &mut A,
+    plan: &Plan,
+    report: &mut Report,
+) -> Result<(), ShelfError> {
+    for note in &plan.checkpoints {
+        let size = Checkpoint::parse(note.text()).map_or(0, |checkpoint| checkpoint.size);
+        if !belongs(archive, &plan.log, note, size)? {
+            report.add(Finding::Checkpoint(size));
+        }
+    }
+    Ok(())
+}
+
+/// Checks all published checkpoints from a size on, as they are kept: signatures and roots, and
+/// every line of a witness that the policy names. `page` reads the next ones, smallest first, and
+/// none behind the last.
+///
+/// That the newest lack cosignatures is no finding: they may be on their way. That of a whole
+/// ledger not one satisfies the policy is.
+///
+/// # Errors
+/// The store could not be read at all.
+pub fn kept<A: Archive>(
+    archive: &mut A,
+    (policy, from): (&Policy, u64),
+    mut page: impl FnMut(&mut A, u64) -> Result<Vec<Witnessed>, ShelfError>,
+    report: &mut Report,
+) -> Result<(), ShelfError> {
+    let (mut next, mut convinced) = (from, false);
+    loop {
+        let checkpoints = page(archive, next)?;
+        let Some(last) = checkpoints.last().map(|last| last.published.size) else { break };
+        for one in &checkpoints {
+            convinced |= convinces(archive, policy, one, report)?;
+        }
+        next = last.saturating_add(1);
+    }
+    if from == 0 && next > 0 && !convinced {
+        report.add(Finding::Unconvincing(next.saturating_sub(1)));
+    }
+    Ok(())
+}
+
+/// Names what is wrong with a kept checkpoint; whether it satisfies the policy.
+fn convinces<A: Archive>(
+    archive: &mut A,
+    policy: &Policy,
+    Witnessed { published, lines }: &Witnessed,
+    report: &mut Report,
+) -> Result<bool, ShelfError> {
+    let size = published.size;
+    let log: Vec<Verifier> = policy.logs().cloned().collect();
+    let witnesses: Vec<Verifier> = policy.witnesses().cloned().collect();
+    let Ok(mut note) = Note::parse(published.note.as_bytes()) else {
+        report.add(Finding::Checkpoint(size));
+        return Ok(false);
+    };
+    if !belongs(archive, &log, &note, size)? {
+        report.add(Finding::Checkpoint(size));
+    }
+    let unsigned = note.clone();
+    for (witness, line) in lines {
+        match cosignature(&unsigned, witness, line, &witnesses) {
+            Some(line) => note.add(line),
+            None => report.add(Finding::Cosignature { size, witness: witness.clone() }),
+        }
+    }
+    Ok(policy.check(&note).is_ok())
+}
+
+/// Whether one of these keys signed the note as a checkpoint of its own log, of this size and
+/// with the ledger's root.
+fn belongs<A: Archive>(
+    archive: &mut A,
+    log: &[Verifier],
+    note: &Note,
+    size: u64,
+) -> Result<bool, ShelfError> {
+    let Ok(checkpoint) = Checkpoint::parse(note.text()) else { return Ok(false) };
+    let signed = note.verify(log).is_ok_and(|signatures| {
+        let mut keys = signatures.iter().filter_map(|seen| log.get(seen.key));
+        keys.any(|key| checkpoint.origin == key.name())
+    });
+    if !signed || checkpoint.size != size {
+        return Ok(false);
+    }
+    match root_at(archive, size) {
+        Ok(root) => Ok(root == checkpoint.root),
+        Err(ProveError::Shelf(error)) => Err(error),
+        Err(ProveError::Beyond | ProveError::Pruned { .. } | ProveError::Missing { .. }) => {
+            Ok(false)
+        }
+    }
+}
+
+/// A kept line, if it is what its row says. Whether a witness that the policy does not name
+/// signed it cannot be told: without a key there is nothing to check it with.
+fn cosignature(
+    note: &Note,
+    witness: &str,
+    line: &str,
+    known: &[Verifier],
+) -> Option<SignatureLine> {
+    let line = SignatureLine::parse(line.strip_suffix('\n')?).ok()?;
+    if format!("{}+{}", line.name, line.id) != witness {
+        return None;
+    }
+    let key = known.iter().find(|key| key.name() == line.name && key.id() == line.id);
+    let Some(key) = key else { return Some(line) };
+    let mut cosigned = note.clone();
+    cosigned.add(line.clone());
+    cosigned.verify(std::slice::from_ref(key)).is_ok().then_some(line)
+}
