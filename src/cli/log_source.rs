@@ -29,16 +29,16 @@ pub(super) struct LogPlace {
     /// <https://gate.example:8443/ledger/v1>.
     #[arg(long, requires_all = ["cert", "ca", "client_id"])]
     pub(super) url: Option<String>,
-    /// Certificate chain of the auditor in PEM; may hold the private key, too.
+    /// Certificate chain of the partner or auditor in PEM; may hold the private key, too.
     #[arg(long, value_name = "FILE", requires = "url")]
     cert: Option<PathBuf>,
-    /// Private key of the auditor in PEM, where it stands in a file of its own.
+    /// Private key of the partner or auditor in PEM, where it stands in a file of its own.
     #[arg(long, value_name = "FILE", requires = "url")]
     cert_key: Option<PathBuf>,
     /// Authority of the door in PEM.
     #[arg(long, value_name = "FILE", requires = "url")]
     ca: Option<PathBuf>,
-    /// The auditor's partner id (`ptn_…`).
+    /// The partner id (`ptn_…`) of whoever asks.
     #[arg(long, value_name = "ID", requires = "url")]
     client_id: Option<String>,
 }
@@ -119,7 +119,8 @@ impl LogDoor {
     fn fetch(&mut self, paths: &[String]) -> Result<Vec<Option<Vec<u8>>>, Cause> {
         let Self { client, path: base, runtime } = self;
         let fetched = runtime.block_on(async {
-            let token = client.token("audit").await?;
+            // Hash tiles and checkpoints are for every partner, entries for auditors alone.
+            let token = client.token("").await?;
             let (client, token) = (&*client, &token);
             let files = paths.iter().map(|path| {
                 let path = format!("{base}/{path}");

@@ -94,7 +94,8 @@ impl Client {
         })
     }
 
-    /// Fetches a token for a scope, or gives the one at hand while it is good.
+    /// Fetches a token for a scope, or gives the one at hand while it is good. An empty scope asks
+    /// for all that is granted.
     pub async fn token(&mut self, scope: &str) -> Result<String, ClientError> {
         let now = Clock::System.now();
         if let Some((token, until)) = self.tokens.get(scope)
@@ -102,8 +103,8 @@ impl Client {
         {
             return Ok(token.clone());
         }
-        let form =
-            format!("grant_type=client_credentials&client_id={}&scope={scope}", self.client_id);
+        let wanted = if scope.is_empty() { String::new() } else { format!("&scope={scope}") };
+        let form = format!("grant_type=client_credentials&client_id={}{wanted}", self.client_id);
         let request = self
             .http
             .post(format!("{}/oauth2/token", self.base))

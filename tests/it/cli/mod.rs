@@ -10,6 +10,8 @@ mod people;
 
 mod set_up;
 
+mod verifying;
+
 use std::process::Output;
 
 use serde_json::Value;

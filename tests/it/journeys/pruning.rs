@@ -28,7 +28,7 @@ use fieldgate::vault::keyring::Keyring;
 
 use crate::harness::process::Installed;
 use crate::harness::world::{actor, address, signer};
-use crate::harness::{Database, Doors, World, databases, postgres, wait};
+use crate::harness::{Database, Doors, World, databases, forced, wait};
 
 /// The gateway as it will be when the rule's time has run out.
 fn in_two_years(world: &World) -> Gateway {
@@ -61,21 +61,6 @@ fn fill(world: &World, size: u64) {
 
 fn look<T: Send + 'static>(world: &World, read: impl Fn(&mut ReadTx) -> T + Send + 'static) -> T {
     world.store.read_blocking(move |tx| Ok::<_, StoreError>(read(tx))).unwrap()
-}
-
-/// Runs a statement behind the gateway's back; `false` if the database refuses it.
-fn forced(world: &World, statement: &str) -> bool {
-    match world.url.strip_prefix("sqlite://") {
-        Some(file) => {
-            let mut connection = SqliteConnection::establish(file).unwrap();
-            connection.batch_execute("PRAGMA busy_timeout = 10000").unwrap();
-            connection.batch_execute(statement).is_ok()
-        }
-        None => {
-            let database = world.url.rsplit('/').next().unwrap();
-            postgres::server().unwrap().permits(("fieldgate", database), statement)
-        }
-    }
 }
 
 /// A ledger with a release at its beginning, and everything that was proved of it then.
@@ -198,14 +183,14 @@ fn the_database_lets_nothing_else_go_and_a_border_without_an_entry_is_found() {
                 "UPDATE ledger_log SET min_index = 65536",
                 "UPDATE ledger_log SET min_index = -256",
             ] {
-                assert!(!forced(world, refused), "{database:?}: {refused}");
+                assert!(!forced(&world.url, refused), "{database:?}: {refused}");
             }
             assert!(world.verify().is_sound());
             // An administrator can raise it, but no entry says so.
-            assert!(forced(world, "UPDATE ledger_log SET min_index = 256"));
-            assert!(forced(world, "DELETE FROM ledger_entry WHERE idx = 3"));
-            assert!(!forced(world, "DELETE FROM ledger_entry WHERE idx = 256"));
-            assert!(!forced(world, "UPDATE ledger_log SET min_index = 0"));
+            assert!(forced(&world.url, "UPDATE ledger_log SET min_index = 256"));
+            assert!(forced(&world.url, "DELETE FROM ledger_entry WHERE idx = 3"));
+            assert!(!forced(&world.url, "DELETE FROM ledger_entry WHERE idx = 256"));
+            assert!(!forced(&world.url, "UPDATE ledger_log SET min_index = 0"));
             assert_eq!(world.verify().findings, [Finding::Head("min_index")]);
         });
     }
@@ -312,7 +297,7 @@ fn a_pruned_receipt_or_bundle_answers_410_at_the_door() {
     let receipt = format!("/v1/receipts/{}", page.header("ledger-index").unwrap());
     assert_eq!(wire.get(&token, &receipt).status, 200);
     fill(&world, 600);
-    assert!(forced(&world, "UPDATE ledger_log SET min_index = 256"));
+    assert!(forced(&world.url, "UPDATE ledger_log SET min_index = 256"));
     assert_eq!(wire.get(&token, &receipt).says(), "410 gone");
     let mut wire = doors.wire(&auditor);
     let token = wire.token(&auditor.asker.partner.to_string(), None);
