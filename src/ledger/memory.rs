@@ -76,6 +76,10 @@ pub struct Rows {
     pub links: BTreeSet<Link>,
     /// `ledger_projection` by index.
     pub projections: BTreeMap<u64, Projection>,
+    /// `ledger_projection.late` by index, where it is not NULL.
+    pub late: BTreeMap<u64, i64>,
+    /// `ledger_head.updated_at`
+    pub newest: i64,
     /// The references of contacts; `None` once erased.
     pub contacts: BTreeMap<ContactNo, Option<ContactRef>>,
 }
@@ -138,6 +142,11 @@ impl Rows {
         if !draft.items.is_empty() {
             self.items.insert(index, draft.items);
         }
+        let at = draft.projection.at.0;
+        if at < self.newest {
+            self.late.insert(index, self.newest.saturating_sub(at));
+        }
+        self.newest = self.newest.max(at);
         self.projections.insert(index, draft.projection);
     }
 
@@ -263,6 +272,7 @@ impl Records for Rows {
         let row = |(index, projection): (&u64, &Projection)| StoredProjection {
             index: *index,
             projection: Some(projection.clone()),
+            late: self.late.get(index).copied(),
         };
         Ok(rows.map(row).collect())
     }

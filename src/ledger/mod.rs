@@ -286,8 +286,12 @@ pub type StoredLink = (Link, LinkedTo);
 pub struct StoredProjection {
     /// Index of the entry.
     pub index: u64,
-    /// The columns; `None` if one of them cannot be read at all.
+    /// The columns; `None` if one of them cannot be read at all, or if the row is not found under
+    /// what they say.
     pub projection: Option<Projection>,
+    /// By how many microseconds the time lies before the newest time of the entries in front of
+    /// this one; `None` where it does not.
+    pub late: Option<i64>,
 }
 
 /// Read access to the rows that hang on the entries.

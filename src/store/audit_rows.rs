@@ -3,6 +3,7 @@
 use diesel::RunQueryDsl as _;
 use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text};
 
+use super::dialect;
 use super::error::{StoreError, read};
 use super::ledger_rows::{signed, unsigned};
 use super::partner_rows::fields_of;
@@ -105,10 +106,12 @@ type ProjectionRow = (
 );
 
 macro_rules! projection {
-    ($rest:literal) => {
+    ($more:literal, $rest:literal) => {
         concat!(
             "SELECT idx, kind, partner, purpose, op, at, reason, certificate, policy, fields, \
-             restricting, response_salt, item_hashes, decision FROM ledger_projection ",
+             restricting, response_salt, item_hashes, decision",
+            $more,
+            " FROM ledger_projection ",
             $rest
         )
     };
@@ -116,36 +119,10 @@ macro_rules! projection {
 
 /// The columns of one entry.
 pub fn find_projection(tx: &mut ReadTx, index: u64) -> Result<Option<Projection>, StoreError> {
-    let rows: Vec<ProjectionRow> = fixed::<ProjectionColumns>(projection!("WHERE idx = $1"))
+    let rows: Vec<ProjectionRow> = fixed::<ProjectionColumns>(projection!("", "WHERE idx = $1"))
         .bind::<BigInt, _>(signed(index))
         .load(tx.statement())?;
     Ok(rows.into_iter().next().map(projection_of).transpose()?.map(|(_, projection)| projection))
-}
-
-/// The columns of the entries before `before`, newest first, of one partner or of all.
-pub fn list_projections(
-    tx: &mut ReadTx,
-    partner: Option<PartnerId>,
-    before: u64,
-    limit: u16,
-) -> Result<Vec<(u64, Projection)>, StoreError> {
-    let (before, limit) = (signed(before), i64::from(limit));
-    let rows: Vec<ProjectionRow> = match partner {
-        None => {
-            fixed::<ProjectionColumns>(projection!("WHERE idx < $1 ORDER BY idx DESC LIMIT $2"))
-                .bind::<BigInt, _>(before)
-                .bind::<BigInt, _>(limit)
-                .load(tx.statement())?
-        }
-        Some(partner) => fixed::<ProjectionColumns>(projection!(
-            "WHERE partner = $1 AND idx < $2 ORDER BY idx DESC LIMIT $3"
-        ))
-        .bind::<Text, _>(partner.to_string())
-        .bind::<BigInt, _>(before)
-        .bind::<BigInt, _>(limit)
-        .load(tx.statement())?,
-    };
-    rows.into_iter().map(projection_of).collect()
 }
 
 fn projection_of(row: ProjectionRow) -> Result<(u64, Projection), StoreError> {
@@ -190,21 +167,70 @@ fn decision_of(code: &str) -> Option<&'static str> {
 }
 
 /// The columns of the entries `from..until`, for the auditor's walk: what cannot be read at all is
-/// a finding there, not an error.
+/// a finding there, not an error. So is a row whose numbers stand for something else.
 pub(super) fn read_projections(
     tx: &mut ReadTx,
     from: u64,
     until: u64,
 ) -> Result<Vec<StoredProjection>, StoreError> {
-    let rows: Vec<ProjectionRow> =
-        fixed::<ProjectionColumns>(projection!("WHERE idx >= $1 AND idx < $2 ORDER BY idx"))
+    let rows: Vec<(ProjectionRow, (bool, Option<i64>))> =
+        fixed::<(ProjectionColumns, FinderColumns)>(NUMBERED)
             .bind::<BigInt, _>(signed(from))
             .bind::<BigInt, _>(signed(until))
             .load(tx.statement())?;
-    let stored = |row: ProjectionRow| {
+    let stored = |(row, (found, late)): (ProjectionRow, _)| {
         let index = unsigned(row.0)?;
-        let projection = projection_of(row).ok().map(|(_, projection)| projection);
-        Ok(StoredProjection { index, projection })
+        let projection = projection_of(row).ok().filter(|_| found);
+        let projection = projection.map(|(_, projection)| projection);
+        Ok(StoredProjection { index, projection, late })
     };
     rows.into_iter().map(stored).collect()
+}
+
+type FinderColumns = (Bool, Nullable<BigInt>);
+
+/// The columns of a range, and whether shape and asker of each row are what its columns say.
+const NUMBERED: &str = projection!(
+    ", EXISTS (SELECT 1 FROM ledger_shape s WHERE s.id = p.shape AND s.kind = p.kind \
+         AND s.op = p.op AND s.purpose = coalesce(p.purpose, '') \
+         AND s.reason = coalesce(p.reason, '') AND s.policy = coalesce(p.policy, 0) \
+         AND s.fields = coalesce(p.fields, 0)) \
+     AND EXISTS (SELECT 1 FROM ledger_asker a WHERE a.id = p.asker \
+         AND a.partner = coalesce(p.partner, '') AND (a.certificate = p.certificate \
+             OR (p.certificate IS NULL AND length(a.certificate) = 0))), late",
+    "p WHERE idx >= $1 AND idx < $2 ORDER BY idx"
+);
+
+/// The bodies of entries by index, in the order asked for.
+///
+/// # Errors
+/// One of them is not there.
+pub fn read_entries(tx: &mut ReadTx, indices: &[u64]) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+    let mut bodies = dialect::read_bodies_at(tx.statement(), indices)?;
+    let body = |index: &u64| {
+        let body = bodies.remove(&signed(*index));
+        Ok((*index, read(body, "ledger_entry.idx")?))
+    };
+    indices.iter().map(body).collect()
+}
+
+/// The items of an entry that speak of a contact, with the place of each.
+pub fn find_items(
+    tx: &mut ReadTx,
+    no: ContactNo,
+    index: u64,
+) -> Result<Vec<(u32, Vec<u8>)>, StoreError> {
+    let rows: Vec<(i32, Vec<u8>)> = fixed::<(Integer, Binary)>(
+        "SELECT d.pos, i.items FROM disclosed_item d JOIN ledger_items i ON i.idx = d.idx \
+         WHERE d.contact_no = $1 AND d.idx = $2 ORDER BY d.pos",
+    )
+    .bind::<BigInt, _>(no.0)
+    .bind::<BigInt, _>(signed(index))
+    .load(tx.statement())?;
+    let item = |(position, run): (i32, Vec<u8>)| {
+        let position = read(u32::try_from(position).ok(), "disclosed_item.pos")?;
+        let item = items::item_at(&run, position).map(<[u8]>::to_vec);
+        Ok((position, read(item, "ledger_items.items")?))
+    };
+    rows.into_iter().map(item).collect()
 }

@@ -3,6 +3,8 @@
 //! `PostgreSQL` takes a batch as arrays in one round trip; `SQLite`, in the same process, takes
 //! rows one prepared statement after the other.
 
+use std::collections::HashMap;
+
 use diesel::RunQueryDsl as _;
 use diesel::connection::SimpleConnection as _;
 use diesel::query_builder::QueryFragment;
@@ -11,15 +13,16 @@ use diesel::sqlite::Sqlite;
 
 use super::connection::{AnyConnection, PgConnection};
 use super::error::StoreError;
+use super::ledger_rows::signed;
 use super::statement::fixed;
 use crate::ledger::Projection;
 use crate::merkle::Hash;
 use crate::merkle::tile::Tile;
 
-/// Size, frontier, index of the newest restricting entry, epoch.
-pub(super) type HeadRow = (i64, Vec<u8>, i64, i64);
+/// Size, frontier, index of the newest restricting entry, epoch, newest time of all entries.
+pub(super) type HeadRow = (i64, Vec<u8>, i64, i64, i64);
 
-type HeadColumns = (BigInt, Binary, BigInt, BigInt);
+type HeadColumns = (BigInt, Binary, BigInt, BigInt, BigInt);
 
 /// A row of `disclosed_item`.
 pub(super) struct LinkInsert {
@@ -31,7 +34,7 @@ pub(super) struct LinkInsert {
 /// Reads the head as committed.
 pub(super) fn read_head(connection: &mut AnyConnection) -> Result<HeadRow, StoreError> {
     let query = fixed::<HeadColumns>(
-        "SELECT size, frontier, last_restricting, epoch FROM ledger_head WHERE id = 1",
+        "SELECT size, frontier, last_restricting, epoch, updated_at FROM ledger_head WHERE id = 1",
     );
     Ok(query.get_result(connection)?)
 }
@@ -43,7 +46,7 @@ pub(super) fn begin_locked(connection: &mut AnyConnection) -> Result<HeadRow, St
         AnyConnection::Postgres(connection) => {
             connection.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED")?;
             let query = fixed::<HeadColumns>(
-                "SELECT size, frontier, last_restricting, epoch FROM ledger_head \
+                "SELECT size, frontier, last_restricting, epoch, updated_at FROM ledger_head \
                  WHERE id = 1 FOR UPDATE",
             );
             return Ok(query.get_result(connection)?);
@@ -197,9 +200,22 @@ impl diesel::query_builder::QueryId for LinkChunk<'_> {
 
 impl<C> diesel::RunQueryDsl<C> for LinkChunk<'_> {}
 
+/// A row of `ledger_projection`: what the entry says, and what finds it.
+pub(super) struct ProjectionInsert {
+    pub(super) index: i64,
+    pub(super) projection: Projection,
+    /// Numbers of its asker and of its shape.
+    pub(super) numbers: (i32, i32),
+    /// Microseconds by which its time lies before the newest time in front of it.
+    pub(super) late: Option<i64>,
+}
+
 /// A projection in the types of the columns.
 struct ProjectionRow<'a> {
     index: i64,
+    asker: i32,
+    shape: i32,
+    late: Option<i64>,
     kind: &'static str,
     partner: Option<String>,
     purpose: Option<&'static str>,
@@ -216,9 +232,13 @@ struct ProjectionRow<'a> {
 }
 
 impl<'a> ProjectionRow<'a> {
-    fn of((index, of): &'a (i64, Projection)) -> Self {
+    fn of(row: &'a ProjectionInsert) -> Self {
+        let of = &row.projection;
         Self {
-            index: *index,
+            index: row.index,
+            asker: row.numbers.0,
+            shape: row.numbers.1,
+            late: row.late,
             kind: of.kind.code(),
             partner: of.partner.map(|partner| partner.to_string()),
             purpose: of.purpose.map(crate::domain::purpose::Purpose::code),
@@ -241,7 +261,7 @@ impl<'a> ProjectionRow<'a> {
 /// Inserts `ledger_projection` rows.
 pub(super) fn insert_projections(
     connection: &mut AnyConnection,
-    projections: &[(i64, Projection)],
+    projections: &[ProjectionInsert],
 ) -> Result<(), StoreError> {
     let rows: Vec<ProjectionRow<'_>> = projections.iter().map(ProjectionRow::of).collect();
     let connection = match connection {
@@ -251,8 +271,9 @@ pub(super) fn insert_projections(
     for row in &rows {
         fixed::<()>(
             "INSERT INTO ledger_projection (idx, kind, partner, purpose, op, at, decision, \
-             reason, certificate, policy, fields, restricting, response_salt, item_hashes) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+             reason, certificate, policy, fields, restricting, response_salt, item_hashes, \
+             asker, shape, late) VALUES \
+             ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         )
         .bind::<BigInt, _>(row.index)
         .bind::<Text, _>(row.kind)
@@ -268,6 +289,9 @@ pub(super) fn insert_projections(
         .bind::<Bool, _>(row.restricting)
         .bind::<Nullable<Binary>, _>(row.response_salt)
         .bind::<Nullable<Binary>, _>(row.item_hashes.as_deref())
+        .bind::<Integer, _>(row.asker)
+        .bind::<Integer, _>(row.shape)
+        .bind::<Nullable<BigInt>, _>(row.late)
         .execute(connection)?;
     }
     Ok(())
@@ -287,8 +311,9 @@ fn insert_arrays(
     }
     fixed::<()>(
         "INSERT INTO ledger_projection (idx, kind, partner, purpose, op, at, decision, \
-         reason, certificate, policy, fields, restricting, response_salt, item_hashes) \
-         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+         reason, certificate, policy, fields, restricting, response_salt, item_hashes, \
+         asker, shape, late) SELECT * FROM unnest(\
+         $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
     )
     .bind::<Array<BigInt>, _>(column!(index))
     .bind::<Array<Text>, _>(column!(kind))
@@ -304,6 +329,9 @@ fn insert_arrays(
     .bind::<Array<Bool>, _>(column!(restricting))
     .bind::<Array<Nullable<Binary>>, _>(column!(response_salt))
     .bind::<Array<Nullable<Binary>>, _>(column!(ref item_hashes))
+    .bind::<Array<Integer>, _>(column!(asker))
+    .bind::<Array<Integer>, _>(column!(shape))
+    .bind::<Array<Nullable<BigInt>>, _>(column!(late))
     .execute(connection)?;
     Ok(())
 }
@@ -318,4 +346,28 @@ pub(super) fn insert_tile(connection: &mut AnyConnection, tile: &Tile) -> Result
         .bind::<Binary, _>(tile.to_bytes())
         .execute(connection)?;
     Ok(())
+}
+
+/// Reads `ledger_entry` rows by index.
+pub(super) fn read_bodies_at(
+    connection: &mut AnyConnection,
+    indices: &[u64],
+) -> Result<HashMap<i64, Vec<u8>>, StoreError> {
+    let indices: Vec<i64> = indices.iter().copied().map(signed).collect();
+    let rows: Vec<(i64, Vec<u8>)> = match connection {
+        AnyConnection::Sqlite(connection) => {
+            let mut rows = Vec::with_capacity(indices.len());
+            for index in indices {
+                let text = "SELECT idx, body FROM ledger_entry WHERE idx = $1";
+                let row = fixed::<(BigInt, Binary)>(text).bind::<BigInt, _>(index);
+                rows.extend(row.load::<(i64, Vec<u8>)>(connection)?);
+            }
+            rows
+        }
+        AnyConnection::Postgres(connection) => {
+            let text = "SELECT idx, body FROM ledger_entry WHERE idx = ANY ($1)";
+            fixed::<(BigInt, Binary)>(text).bind::<Array<BigInt>, _>(indices).load(connection)?
+        }
+    };
+    Ok(rows.into_iter().collect())
 }

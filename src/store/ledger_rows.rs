@@ -101,7 +101,7 @@ pub(super) fn nonsense(what: &str) -> StoreError {
 }
 
 pub(super) fn head_of(
-    (size, frontier, last_restricting, epoch): HeadRow,
+    (size, frontier, last_restricting, epoch, _): HeadRow,
 ) -> Result<Head, StoreError> {
     let frontier = Frontier::from_bytes(unsigned(size)?, &frontier)
         .map_err(|error| StoreError::Row(error.to_string()))?;

@@ -13,11 +13,13 @@ mod effect;
 mod error;
 mod evidence;
 mod migrate;
+mod numbers;
 mod pool;
 mod record_rows;
 mod schema;
 mod shelf;
 mod statement;
+mod track_rows;
 mod tx;
 mod url;
 mod witness_store;
@@ -57,6 +59,9 @@ pub mod prune_rows;
 
 /// The hot path of a release.
 pub mod release_rows;
+
+/// Entries by what they say.
+pub mod search_rows;
 
 /// What witnesses cosigned.
 pub mod witness_rows;

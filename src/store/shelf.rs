@@ -5,7 +5,7 @@ use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::{BigInt, Binary};
 
 use super::connection::{self, Use};
-use super::dialect::{self, HeadRow, LinkInsert};
+use super::dialect::{self, HeadRow, LinkInsert, ProjectionInsert};
 use super::effect::Effect;
 use super::error::{EffectError, StoreError};
 use super::ledger_rows::{self, head_of, nonsense, read_bodies, read_roots, signed};
@@ -15,9 +15,7 @@ use super::tx::WriteTx;
 use super::url::Url;
 use crate::id::ContactNo;
 use crate::ledger::growth::{Batch, GrowthError};
-use crate::ledger::{
-    Appended, Archive, Head, Owner, Prepared, Projection, Refused, Shelf, ShelfError,
-};
+use crate::ledger::{Appended, Archive, Head, Owner, Prepared, Refused, Shelf, ShelfError};
 use crate::merkle::Hash;
 use crate::merkle::tile::{Tile, WIDTH};
 
@@ -58,8 +56,11 @@ impl SqlShelf {
         };
         tx.restart_count();
         let outcome = work(tx);
-        if outcome.is_err() && !is_idle(tx) {
-            self.tx = None;
+        if outcome.is_err() {
+            tx.forget_numbers();
+            if !is_idle(tx) {
+                self.tx = None;
+            }
         }
         outcome
     }
@@ -116,7 +117,7 @@ impl Shelf for SqlShelf {
         }
         let locked = self.begin()?;
         let appended = self.with(|tx| {
-            let appended = write(tx, head_of(locked)?, batch)?;
+            let appended = write(tx, locked, batch)?;
             let end = if appended.after == appended.before { "ROLLBACK" } else { "COMMIT" };
             tx.border().batch_execute(end)?;
             Ok(appended)
@@ -129,12 +130,13 @@ impl Shelf for SqlShelf {
 /// Everything between the lock and the commit (ledger.md §13).
 fn write(
     tx: &mut WriteTx,
-    before: Head,
+    locked: HeadRow,
     drafts: Vec<Prepared<Effect>>,
 ) -> Result<Appended, StoreError> {
+    let mut pending = Pending { newest: locked.4, ..Pending::default() };
+    let before = head_of(locked)?;
     let size = before.size();
     let mut batch = Batch::begin(before.clone());
-    let mut pending = Pending::default();
     let mut outcomes = Vec::with_capacity(drafts.len());
     for mut draft in drafts {
         let outcome = match batch.admit(&draft) {
@@ -171,15 +173,22 @@ struct Pending {
     entries: Vec<(i64, Vec<u8>)>,
     items: Vec<(i64, Vec<u8>)>,
     links: Vec<LinkInsert>,
-    projections: Vec<(i64, Projection)>,
+    projections: Vec<ProjectionInsert>,
+    /// The newest time of all entries so far.
     newest: i64,
 }
 
 impl Pending {
     fn push(&mut self, index: i64, draft: Prepared<Effect>) {
+        let late = self.newest.saturating_sub(draft.projection.at.0);
         self.newest = self.newest.max(draft.projection.at.0);
         self.entries.push((index, draft.body));
-        self.projections.push((index, draft.projection));
+        self.projections.push(ProjectionInsert {
+            index,
+            projection: draft.projection,
+            numbers: (0, 0),
+            late: Some(late).filter(|late| *late > 0),
+        });
         if !draft.items.is_empty() {
             self.items.push((index, draft.items));
         }
@@ -195,6 +204,9 @@ impl Pending {
             return Ok(());
         }
         dialect::insert_entries(tx.statement(), &self.entries)?;
+        for row in &mut self.projections {
+            row.numbers = tx.number(&row.projection)?;
+        }
         dialect::insert_projections(tx.statement(), &self.projections)?;
         if !self.items.is_empty() {
             dialect::insert_items(tx.statement(), &self.items)?;

@@ -6,6 +6,8 @@ use diesel::connection::SimpleConnection as _;
 
 use super::connection::AnyConnection;
 use super::error::StoreError;
+use super::numbers::Numbers;
+use crate::ledger::Projection;
 
 /// A snapshot of the database. Row functions take it; only the store makes one.
 pub struct ReadTx {
@@ -59,16 +61,27 @@ impl ReadTx {
 pub struct WriteTx {
     read: ReadTx,
     index: u64,
+    numbers: Numbers,
 }
 
 impl WriteTx {
     pub(super) fn new(connection: AnyConnection) -> Self {
-        Self { read: ReadTx::new(connection), index: 0 }
+        Self { read: ReadTx::new(connection), index: 0, numbers: Numbers::default() }
     }
 
     /// The index of the entry beside which this effect commits.
     pub fn index(&self) -> u64 {
         self.index
+    }
+
+    /// The numbers of asker and shape of an entry that is about to be written.
+    pub(super) fn number(&mut self, projection: &Projection) -> Result<(i32, i32), StoreError> {
+        self.numbers.of(&mut self.read, projection)
+    }
+
+    /// Forgets numbers that a rollback may have taken back.
+    pub(super) fn forget_numbers(&mut self) {
+        self.numbers = Numbers::default();
     }
 
     pub(super) fn set_index(&mut self, index: u64) {

@@ -172,6 +172,46 @@ fn every_column_of_every_projection_is_named() {
     }
 }
 
+#[test]
+fn a_time_that_is_said_to_lie_behind_the_wrong_one_is_named() {
+    // Every third entry lies behind the one before it, and some lie behind for long.
+    let stumble = |n: u64| match n % 3 {
+        2 if n % 50 == 2 => 0,
+        2 => n * 1_000_000 - 1_500_000,
+        _ => n * 1_000_000,
+    };
+    let shelf = MemoryShelf::new();
+    let entry = |n: u64| {
+        let at = Moment(i64::try_from(stumble(n)).unwrap());
+        let facts = Facts { at, ..Facts::new(Kind::StaffAct, "test.run", request(), at) };
+        Prepared::from(Draft::new(Entry::new(facts, Vec::new(), nonce(n)).unwrap()))
+    };
+    shelf.clone().append((0..SIZE).map(entry).collect()).unwrap();
+    let rows = shelf.rows();
+    assert_eq!(rows.late.len(), 683, "one in three");
+    assert_eq!(after_all(&rows, |_| ()), []);
+    for change in [|late: i64| late + 1, |late: i64| late - 1, |late: i64| -late] {
+        let named = after_all(&rows, |rows| rows.late.values_mut().for_each(|l| *l = change(*l)));
+        let expected: Vec<_> = rows.late.keys().map(|index| Finding::Projection(*index)).collect();
+        assert_eq!(named, expected);
+    }
+    for index in PLACES {
+        let named = after_all(&rows, |rows| {
+            if rows.late.remove(&index).is_none() {
+                rows.late.insert(index, 0);
+            }
+        });
+        assert_eq!(named, [Finding::Projection(index)]);
+        // A walk that begins in the middle believes no more than the first row it reads.
+        let from = Plan { from: 256, ..Plan::default() };
+        let mut changed = rows.clone();
+        changed.late.insert(index, -1);
+        let named = everything(&mut changed, &from, |_| ()).unwrap().findings;
+        let expected = if index < 256 { vec![] } else { vec![Finding::Projection(index)] };
+        assert_eq!(named, expected);
+    }
+}
+
 /// A table without one of its rows, the rows behind it moved up: as a store reads after a careful
 /// hand took one away.
 fn without<T: Clone>(table: &BTreeMap<u64, T>, index: u64) -> BTreeMap<u64, T> {

@@ -9,7 +9,7 @@ use crate::merkle::tree::root_of;
 use super::super::entry::{Kind, ReadEntry};
 use super::super::items;
 use super::super::pruning::min_index_of;
-use super::super::{Head, Projection, Records, ShelfError};
+use super::super::{Head, Records, ShelfError, StoredProjection};
 use super::links::{Key, Sums, Tally};
 use super::{Finding, Report};
 
@@ -20,6 +20,8 @@ pub(super) struct Seen {
     restores: u32,
     /// The highest border that a `prune` entry names.
     pruned: u64,
+    /// The newest time so far, in microseconds.
+    newest: Option<i64>,
 }
 
 impl Seen {
@@ -31,6 +33,15 @@ impl Seen {
             self.restores = self.restores.saturating_add(1);
         }
         self.pruned = self.pruned.max(look.pruned);
+    }
+
+    /// Whether `late` says by how much a time lies before the newest one in front of it. The first
+    /// entry of a walk that begins further on is believed: what stands before it is not read.
+    fn is_late(&mut self, index: u64, at: i64, late: Option<i64>) -> bool {
+        let believed = if index == 0 { at } else { at.saturating_add(late.unwrap_or(0)) };
+        let newest = self.newest.unwrap_or(believed);
+        self.newest = Some(newest.max(at));
+        late == Some(newest.saturating_sub(at)).filter(|behind| *behind > 0)
     }
 
     /// Compares the head's columns with what the entries say, as far as they were looked at:
@@ -78,9 +89,7 @@ impl<'scope, 'env> Desk<'scope, 'env> {
         let rows = (from..until).zip(bodies).map(|(index, body)| Rows {
             index,
             body,
-            projection: projections
-                .next_if(|stored| stored.index == index)
-                .and_then(|stored| stored.projection),
+            projection: projections.next_if(|stored| stored.index == index),
             run: runs.next_if(|stored| stored.index == index).map(|stored| stored.run),
         });
         let rows: Vec<Rows> = rows.collect();
@@ -105,12 +114,19 @@ impl<'scope, 'env> Desk<'scope, 'env> {
     fn settle_oldest(&mut self, report: &mut Report) {
         let Some((from, thread)) = self.looking.pop_front() else { return };
         let looks = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        for (index, look) in (from..).zip(looks) {
+        for (index, mut look) in (from..).zip(looks) {
             self.seen.take(index, &look);
             self.tally.add(index, look.sums);
             // An altered entry is named already; that its projection differs is no second finding.
             let altered =
                 !look.findings.is_empty() && report.findings.contains(&Finding::Entry(index));
+            // Where the two tell different times, the one that was not altered counts.
+            let told = look.stored.map(|(at, _)| at);
+            let at = if altered { told.or(look.at) } else { look.at.or(told) };
+            let late = look.stored.and_then(|(_, late)| late);
+            if !at.is_none_or(|at| self.seen.is_late(index, at, late)) {
+                look.findings.push(Finding::Projection(index));
+            }
             for finding in look.findings {
                 if !altered || finding != Finding::Projection(index) {
                     report.add(finding);
@@ -139,7 +155,7 @@ pub(super) fn check_beyond<R: Records>(
 struct Rows {
     index: u64,
     body: Vec<u8>,
-    projection: Option<Projection>,
+    projection: Option<StoredProjection>,
     run: Option<Vec<u8>>,
 }
 
@@ -149,6 +165,10 @@ struct Look {
     restricting: bool,
     is_restore: bool,
     pruned: u64,
+    /// When the entry says it was written.
+    at: Option<i64>,
+    /// When its row says so, and `late`.
+    stored: Option<(i64, Option<i64>)>,
     sums: Sums,
     findings: Vec<Finding>,
 }
@@ -159,14 +179,18 @@ impl Rows {
         if let Some(run) = &self.run {
             look.sums = key.of_run(self.index, run);
         }
+        let projection = self.projection.as_ref();
+        let columns = projection.and_then(|stored| stored.projection.as_ref());
+        look.stored = columns.map(|columns| columns.at.0).zip(projection.map(|row| row.late));
         let Ok(entry) = ReadEntry::parse(&self.body) else {
             look.findings.push(Finding::Entry(self.index));
             return look;
         };
+        look.at = Some(entry.facts.at.0);
         look.restricting = entry.facts.restricting;
         look.is_restore = entry.facts.kind == Kind::Restore;
         look.pruned = min_index_of(&entry.facts).unwrap_or_default();
-        let Some(stored) = &self.projection else {
+        let Some(stored) = columns else {
             look.findings.push(Finding::Projection(self.index));
             return look;
         };

@@ -11,9 +11,11 @@
 
 mod faults;
 mod ledger;
+mod numbering;
 mod partitions;
 mod rows;
 mod schema;
+mod search;
 
 #[path = "../../../tests/it/harness/postgres.rs"]
 mod postgres;

@@ -71,6 +71,7 @@ fn migrations_run_unrun_and_run_again_to_the_same_schema() {
                 "0003_contact",
                 "0004_key",
                 "0005_cosignature",
+                "0007_questions",
                 "0008_retention",
             ]
         );
