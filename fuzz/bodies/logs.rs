@@ -1,5 +1,6 @@
 //! Targets of the transparency log: notes, tiles, proofs, entries.
 
+use fieldgate::ledger::bundle::Bundle;
 use fieldgate::ledger::entry::ReadEntry;
 use fieldgate::ledger::memory::MemoryShelf;
 use fieldgate::ledger::serve::Run;
@@ -90,6 +91,14 @@ pub fn tlog_proof(input: &[u8]) {
     let ours = Signer::from_seed("example.com/log", KeyType::Log, &[7; 32]).unwrap();
     let policy = Policy::of_log(ours.verifier().clone());
     assert!(proof.verify(b"entry", &policy).is_err(), "a proof without our signature convinced");
+}
+
+pub fn proof_bundle(input: &[u8]) {
+    let Ok(bundle) = Bundle::read(input) else { return };
+    assert_eq!(bundle.write().unwrap(), input, "a bundle is written as it was read");
+    let stranger = Signer::from_seed("example.com/log", KeyType::Log, &[7; 32]).unwrap();
+    let policy = Policy::of_log(stranger.verifier().clone());
+    assert!(bundle.verify(&policy).is_err(), "a bundle without our signature convinced");
 }
 
 pub fn entry(input: &[u8]) {

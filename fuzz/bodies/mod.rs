@@ -32,6 +32,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("leads_query", doors::leads_query),
     ("note", logs::note),
     ("policy_file", files::policy_file),
+    ("proof_bundle", logs::proof_bundle),
     ("proofs", logs::proofs),
     ("settings", files::settings),
     ("signing_request", vault::signing_request),

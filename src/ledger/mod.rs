@@ -62,6 +62,9 @@ pub mod published;
 /// What a `prune` entry says.
 pub mod pruning;
 
+/// An answer with the proof of every entry in it, as one file.
+pub mod bundle;
+
 /// Re-hash everything and say what is wrong, where.
 pub mod verify;
 

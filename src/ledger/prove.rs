@@ -202,3 +202,10 @@ impl<A: Archive> HashSource for Stored<'_, A> {
         hashes.get(from..from + (1 << fold)).map(root_of).ok_or(missing)
     }
 }
+
+/// The path of an item to the root in its entry (`docs/ledger-format.md` section 4), from the
+/// leaf hashes of all items of the entry; `None` when there is no such place.
+pub fn inner_path(hashes: &[Hash], position: u32) -> Option<Vec<Hash>> {
+    let size = u64::try_from(hashes.len()).ok().filter(|size| u64::from(position) < *size)?;
+    proof::inclusion(&mut { hashes }, u64::from(position), size).ok()
+}

@@ -7,7 +7,7 @@
 use crate::clock::{Moment, SECOND};
 use crate::merkle::Hash;
 use crate::merkle::checkpoint::Checkpoint;
-use crate::merkle::note::Note;
+use crate::merkle::note::{Note, NoteError};
 use crate::merkle::proof::{TreeHead, verify_consistency};
 
 use super::prove::{ProveError, prove_consistency};
@@ -34,6 +34,16 @@ pub struct Published {
     pub note: String,
     /// When it was published, or last renewed.
     pub at: Moment,
+}
+
+impl Published {
+    /// The note as it was published.
+    ///
+    /// # Errors
+    /// The row was altered.
+    pub fn read(&self) -> Result<Note, NoteError> {
+        Note::parse(self.note.as_bytes())
+    }
 }
 
 /// What is to be published now.
