@@ -23,6 +23,9 @@ pub mod cosign;
 /// A person's data is shredded, and at last every link to the ledger.
 pub mod erase;
 
+/// An answer of the ledger with its proofs.
+pub mod evidence;
+
 /// Why a partner would get or not get which fields of a person.
 pub mod explain;
 
@@ -40,6 +43,9 @@ pub mod outside;
 
 /// A policy version is drafted and published.
 pub mod publish;
+
+/// Somebody asks the ledger.
+pub mod question;
 
 /// What the registry says at one moment.
 pub mod registry;

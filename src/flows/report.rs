@@ -7,12 +7,12 @@ use crate::domain::contact::ContactState;
 use crate::domain::field::FieldSet;
 use crate::domain::purpose::Purpose;
 use crate::id::{PartnerId, PolicyVersion};
-use crate::ledger::Kind;
 use crate::secret::Personal;
 use crate::store::audit_rows::{self, Disclosure};
 
+use super::question::Inquirer;
 use super::withdraw::{Found, Trace, personal, trace};
-use super::{Actor, Appended, Error, Gateway, Registry, Thing};
+use super::{Appended, Error, Gateway, Registry, Thing};
 
 /// What one partner received of a person for one purpose.
 #[derive(Debug, Clone)]
@@ -55,9 +55,14 @@ pub struct Report {
 ///
 /// # Errors
 /// `Unknown` for an address that is not here.
-pub async fn who(gateway: &Gateway, actor: &Actor, address: &Personal) -> Result<Report, Error> {
+pub async fn who(
+    gateway: &Gateway,
+    by: impl Into<Inquirer>,
+    address: &Personal,
+) -> Result<Report, Error> {
+    let by = by.into();
     for _ in 0..super::ATTEMPTS {
-        let mut facts = gateway.staff_facts(Kind::AuditQuery, "person.who", actor);
+        let mut facts = by.facts(gateway, "person.who");
         let found = match trace(gateway, address).await? {
             Trace::Contact(found) => found,
             Trace::Nobody => return Err(Error::Unknown(Thing::Contact)),

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use crate::ledger::prove::prove_consistency;
+use crate::ledger::publishing::Published;
 use crate::ledger::witness::answer::{Verdict, judge};
-use crate::ledger::{Archive as _, publishing};
+use crate::ledger::{Archive as _, Notary, publishing};
 use crate::store::witness_rows::{self, Cosignature};
 use crate::store::{ReadTx, StoreError, checkpoint_rows};
 
@@ -108,23 +109,29 @@ fn stop(gateway: &Gateway, alarm: Alarm) -> Result<Next, Error> {
 /// `Busy` when the database does not answer.
 pub async fn published(gateway: &Gateway) -> Result<Option<String>, Error> {
     let notary = Arc::clone(&gateway.notary);
-    let read = gateway.store.read(move |tx: &mut ReadTx| {
-        let newest = checkpoint_rows::newest_checkpoint(tx)?;
-        let cosigned = if notary.has_policy() {
-            checkpoint_rows::list_cosigned(tx, LOOK_BACK)?
-        } else {
-            Vec::new()
-        };
-        for row in newest.into_iter().chain(cosigned) {
-            let lines = witness_rows::list_cosignatures(tx, row.size)?;
-            let lines = lines.iter().map(|one| one.line.as_str());
-            if let Some(note) = notary.convincing(&row.note, lines) {
-                return Ok(Some(note));
-            }
+    let read = gateway.store.read(move |tx: &mut ReadTx| newest_convincing(tx, &notary));
+    Ok(read.await?.map(|published| published.note))
+}
+
+/// The same within a snapshot, with its size.
+pub(super) fn newest_convincing(
+    tx: &mut ReadTx,
+    notary: &Notary,
+) -> Result<Option<Published>, StoreError> {
+    let newest = checkpoint_rows::newest_checkpoint(tx)?;
+    let cosigned = if notary.has_policy() {
+        checkpoint_rows::list_cosigned(tx, LOOK_BACK)?
+    } else {
+        Vec::new()
+    };
+    for row in newest.into_iter().chain(cosigned) {
+        let lines = witness_rows::list_cosignatures(tx, row.size)?;
+        let lines = lines.iter().map(|one| one.line.as_str());
+        if let Some(note) = notary.convincing(&row.note, lines) {
+            return Ok(Some(Published { note, ..row }));
         }
-        Ok::<_, StoreError>(None)
-    });
-    Ok(read.await?)
+    }
+    Ok(None)
 }
 
 /// How many cosignatures are looked through for a quorum.

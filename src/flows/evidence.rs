@@ -1,0 +1,111 @@
+//! An answer as a proof bundle: every entry with its path under one signed checkpoint.
+
+use std::sync::Arc;
+
+use crate::id::ContactNo;
+use crate::ledger::bundle::{Bundle, MAX_HITS, ProvenEntry, ProvenItem, README};
+use crate::ledger::prove::{ProveError, prove_inclusion};
+use crate::ledger::publishing::Published;
+use crate::ledger::{Notary, NotaryError, prove};
+use crate::store::search_rows::{self, Page};
+use crate::store::{ReadTx, StoreError, audit_rows};
+
+use super::question::{Inquirer, Question, Search};
+use super::{Error, Gateway, witnesses};
+
+/// A bundle and what it answers.
+#[derive(Debug)]
+pub struct Evidence {
+    /// The bundle.
+    pub bundle: Bundle,
+    /// Index of the entry this question made.
+    pub entry: u64,
+    /// Whether the witnesses this log asks have cosigned the checkpoint; `None` where it asks none.
+    pub cosigned: Option<bool>,
+}
+
+/// Answers a question whole, with proofs, from one snapshot.
+///
+/// # Errors
+/// `Invalid` for an answer of more than 10,000 entries; else as `question::ask`.
+pub async fn collect(gateway: &Gateway, by: &Inquirer, of: &Question) -> Result<Evidence, Error> {
+    let recorded = of.record(gateway, by, "audit.export").await?;
+    let most = u16::try_from(MAX_HITS + 1).unwrap_or(u16::MAX);
+    let page =
+        Page { horizon: recorded.entry, after: None, newest_first: of.newest_first, limit: most };
+    let search = Search { contact: recorded.contact, ..of.search.clone() };
+    let notary = Arc::clone(&gateway.notary);
+    let question = of.asked();
+    let read = gateway.store.read(move |tx| {
+        tx.take_time()?;
+        let indices = search_rows::find_entries(tx, &search, &page)?;
+        if indices.len() > MAX_HITS {
+            return Ok(Err(too_many()));
+        }
+        let entries = audit_rows::read_entries(tx, &indices)?;
+        Ok::<_, StoreError>(proven(tx, &notary, (entries, search.contact), question))
+    });
+    let (bundle, cosigned) = read.await??;
+    let cosigned = gateway.notary.has_policy().then_some(cosigned);
+    Ok(Evidence { bundle, entry: recorded.entry, cosigned })
+}
+
+fn too_many() -> Error {
+    let says = format!("finds more than {MAX_HITS} entries: narrow it, for example by time");
+    Error::invalid("question", says)
+}
+
+/// The bundle, and whether its checkpoint is cosigned.
+fn proven(
+    tx: &mut ReadTx,
+    notary: &Notary,
+    (found, contact): (Vec<(u64, Vec<u8>)>, Option<ContactNo>),
+    question: serde_json::Value,
+) -> Result<(Bundle, bool), Error> {
+    let failed = |error: ProveError| Error::broken(NotaryError::Prove(error));
+    let above = found.iter().map(|(index, _)| index.saturating_add(1)).max().unwrap_or(0);
+    let cosigned = cosigned(tx, notary, above)?;
+    let is_cosigned = cosigned.is_some();
+    let (size, checkpoint) = match cosigned {
+        Some(cosigned) => (cosigned.size, cosigned.read().map_err(Error::broken)?),
+        None => notary.present(tx).map_err(Error::broken)?,
+    };
+    let mut entries = Vec::with_capacity(found.len());
+    for (index, bytes) in found {
+        let path = prove_inclusion(tx, index, size).map_err(failed)?;
+        let items = match contact {
+            None => Vec::new(),
+            Some(contact) => items(tx, contact, index)?,
+        };
+        entries.push(ProvenEntry { index, bytes, path, items });
+    }
+    let logs = notary.verifiers();
+    let mut policy: Vec<String> = logs.iter().map(|key| format!("log {key}")).collect();
+    policy.push("quorum none\n".to_owned());
+    let policy = policy.join("\n").into_bytes();
+    let readme = README.as_bytes().to_vec();
+    Ok((Bundle { checkpoint, entries, question, policy, readme }, is_cosigned))
+}
+
+/// The newest checkpoint that the witnesses of the policy cosigned, if it has all of so many
+/// entries. Newer entries can be proved under the log's own signature alone.
+fn cosigned(tx: &mut ReadTx, notary: &Notary, above: u64) -> Result<Option<Published>, StoreError> {
+    if !notary.has_policy() {
+        return Ok(None);
+    }
+    let newest = witnesses::newest_convincing(tx, notary)?;
+    Ok(newest.filter(|newest| newest.size >= above))
+}
+
+/// A person's items below an entry, each with its inner path.
+fn items(tx: &mut ReadTx, contact: ContactNo, index: u64) -> Result<Vec<ProvenItem>, Error> {
+    let found = audit_rows::find_items(tx, contact, index)?;
+    let projection = audit_rows::find_projection(tx, index)?;
+    let hashes = projection.map(|projection| projection.item_hashes).unwrap_or_default();
+    let item = |(position, bytes)| {
+        let path = prove::inner_path(&hashes, position);
+        let path = path.ok_or_else(|| Error::broken("an item stands outside its entry"))?;
+        Ok(ProvenItem { position, bytes, path })
+    };
+    found.into_iter().map(item).collect()
+}

@@ -1,0 +1,270 @@
+//! Somebody asks the ledger: by person, partner, purpose, field, reason, certificate, policy
+//! version, time, in any combination. Each question is an entry itself, written first.
+
+use serde_json::{Map, Value, json};
+
+use crate::clock::{DAY, Moment};
+use crate::domain::field::{Field, FieldSet};
+use crate::id::{ContactNo, Thumbprint, digest};
+use crate::ledger::bundle::Row;
+use crate::ledger::entry::ReadEntry;
+use crate::ledger::{Facts, Item, Kind};
+use crate::secret::Personal;
+use crate::store::audit_rows;
+use crate::store::search_rows::{self, Page};
+use crate::store::{Effect, ReadTx, StoreError};
+use crate::vault::ticket;
+
+use super::release::Asker;
+use super::withdraw::{find, personal};
+use super::{Actor, Appended, Error, Gateway};
+
+pub use crate::store::search_rows::Search;
+
+/// Entries on a page unless asked otherwise.
+pub const HITS_USUAL: u16 = 100;
+
+/// Most entries on a page.
+pub const HITS_MAX: u16 = 1_000;
+
+/// A cursor is good for a day: an answer is a matter of one sitting.
+const GOOD_FOR: i64 = DAY;
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub enum Inquirer {
+    /// Our own staff, at the command line.
+    Staff(Actor),
+    /// An auditor at the partner door.
+    Auditor(Asker),
+}
+
+impl From<&Actor> for Inquirer {
+    fn from(actor: &Actor) -> Self {
+        Self::Staff(actor.clone())
+    }
+}
+
+impl From<Asker> for Inquirer {
+    fn from(asker: Asker) -> Self {
+        Self::Auditor(asker)
+    }
+}
+
+impl Inquirer {
+    /// The facts of the entry that records the question.
+    pub(super) fn facts(&self, gateway: &Gateway, op: &'static str) -> Facts {
+        match self {
+            Self::Staff(actor) => gateway.staff_facts(Kind::AuditQuery, op, actor),
+            Self::Auditor(asker) => {
+                let mut facts = Facts::new(Kind::AuditQuery, op, asker.request, gateway.now());
+                facts.partner = Some(asker.partner);
+                facts.certificate = Some(asker.certificate);
+                facts
+            }
+        }
+    }
+}
+
+/// A question.
+pub struct Question {
+    /// What must hold of an entry; its contact is filled in from `person`.
+    pub search: Search,
+    /// E-mail address of the person asked about.
+    pub person: Option<Personal>,
+    /// Whether the newest come first.
+    pub newest_first: bool,
+    /// Most entries on the page.
+    pub limit: u16,
+    /// Where the last page ended; the beginning without.
+    pub cursor: Option<String>,
+}
+
+impl Question {
+    /// What is asked, as JSON with sorted keys. The person is not in it: her item says whom.
+    pub(super) fn asked(&self) -> Value {
+        let Search { partner, certificate, kind, op, purpose, reason, policy, .. } = &self.search;
+        let fields: Vec<_> = self.search.fields.iter().map(Field::code).collect();
+        let mut asked = Map::new();
+        let mut put = |key: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                asked.insert(key.to_owned(), value);
+            }
+        };
+        put("certificate", certificate.map(|one| json!(one.to_string())));
+        put("fields", Some(json!(fields)).filter(|_| !fields.is_empty()));
+        put("from", self.search.from.map(|at| json!(at.rfc3339())));
+        put("kind", kind.map(|kind| json!(kind.code())));
+        put("newest_first", Some(json!(self.newest_first)));
+        put("operation", op.as_ref().map(|op| json!(op)));
+        put("partner", partner.map(|id| json!(id.to_string())));
+        put("person", self.person.as_ref().map(|_| json!(true)));
+        put("policy_version", policy.map(|version| json!(version.0)));
+        put("purpose", purpose.map(|purpose| json!(purpose.code())));
+        put("reason", reason.map(|reason| json!(reason.code())));
+        put("until", self.search.until.map(|at| json!(at.rfc3339())));
+        Value::Object(asked)
+    }
+
+    /// The keys of what is asked, for the entry: `certificate.from.kind`, shortened to fit.
+    fn detail(&self) -> String {
+        let asked = self.asked();
+        let keys = asked.as_object().into_iter().flat_map(Map::keys);
+        let short = keys.filter_map(|key| match key.as_str() {
+            "certificate" => Some("cert"),
+            "newest_first" => None,
+            "operation" => Some("op"),
+            "partner" => Some("aud"),
+            "person" => Some("ref"),
+            "policy_version" => Some("pol"),
+            "purpose" => Some("pur"),
+            "reason" => Some("why"),
+            "fields" => Some("fields"),
+            "from" => Some("from"),
+            "kind" => Some("k"),
+            _ => Some("until"),
+        });
+        let short: Vec<_> = short.collect();
+        if short.is_empty() { "all".to_owned() } else { short.join(".") }
+    }
+
+    /// Writes the question down: codes of what is asked, a digest of the values, and the person
+    /// as her salted item.
+    pub(super) async fn record(
+        &self,
+        gateway: &Gateway,
+        by: &Inquirer,
+        op: &'static str,
+    ) -> Result<Recorded, Error> {
+        for _ in 0..super::ATTEMPTS {
+            let mut facts = by.facts(gateway, op);
+            if facts.partner.is_none() {
+                facts.partner = self.search.partner;
+            }
+            facts.purpose = self.search.purpose;
+            facts.policy = self.search.policy;
+            facts.fields = Some(self.search.fields).filter(|fields| !fields.is_empty());
+            facts.detail = Some(self.detail().into());
+            facts.subject = Some(self.code().into());
+            let (draft, contact) = match &self.person {
+                None => (Gateway::draft(facts, Vec::new())?, None),
+                Some(address) => {
+                    let found = find(gateway, address).await?;
+                    (personal(facts, &found)?, Some(found.contact.standing.no))
+                }
+            };
+            let draft: crate::ledger::Draft<Effect> = draft;
+            if let Appended::Done(receipt) = gateway.append(draft).await? {
+                return Ok(Recorded { entry: receipt.index(), contact });
+            }
+        }
+        Err(Error::Busy { what: "the ledger moved", retry_after_s: 1 })
+    }
+
+    /// `qst_` and half a SHA-256 of what is asked: who has the question can find its entry.
+    fn code(&self) -> String {
+        let digest = Thumbprint(digest(self.asked().to_string().as_bytes())).hex();
+        format!("qst_{}", digest.chars().take(32).collect::<String>())
+    }
+}
+
+/// A question that is in the ledger.
+pub(super) struct Recorded {
+    /// Its index; the answer looks at the entries in front of it.
+    pub(super) entry: u64,
+    pub(super) contact: Option<ContactNo>,
+}
+
+/// One page of an answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// What was found, in the order asked for.
+    pub rows: Vec<Row>,
+    /// Cursor of the next page, if there may be one.
+    pub next: Option<String>,
+    /// Index of the entry this question made.
+    pub entry: u64,
+}
+
+/// Answers a question, page by page. All pages see the ledger as the first one saw it.
+///
+/// # Errors
+/// `Unknown` for a person that is not here; `Invalid` for a limit or cursor that cannot be.
+pub async fn ask(gateway: &Gateway, by: &Inquirer, of: &Question) -> Result<Answer, Error> {
+    if !(1..=HITS_MAX).contains(&of.limit) {
+        return Err(Error::invalid("limit", "must be between 1 and 1000"));
+    }
+    let place = of.cursor.as_deref().map(|text| open(gateway, of, text)).transpose()?;
+    let recorded = of.record(gateway, by, "audit.find").await?;
+    let (after, horizon) = place.map_or((None, recorded.entry), |place| (Some(place.0), place.1));
+    let page = Page { horizon, after, newest_first: of.newest_first, limit: of.limit };
+    let search = Search { contact: recorded.contact, ..of.search.clone() };
+    let read = gateway.store.read(move |tx| {
+        let indices = search_rows::find_entries(tx, &search, &page)?;
+        audit_rows::read_entries(tx, &indices)?
+            .into_iter()
+            .map(|(index, body)| {
+                let fields = person_fields(tx, search.contact, index)?;
+                Ok((index, body, fields))
+            })
+            .collect::<Result<Vec<_>, StoreError>>()
+    });
+    let found = read.await?;
+    let last = found.last().map(|(index, ..)| *index);
+    let last = last.filter(|_| found.len() == usize::from(of.limit));
+    let next = last.map(|last| seal(gateway, of, (last, horizon))).transpose()?;
+    let rows = found.into_iter().map(|(index, body, fields)| {
+        let entry = ReadEntry::parse(&body).map_err(Error::broken)?;
+        Ok(Row::of(index, &entry, fields))
+    });
+    Ok(Answer { rows: rows.collect::<Result<_, Error>>()?, next, entry: recorded.entry })
+}
+
+/// The fields of a person's items below an entry.
+fn person_fields(
+    tx: &mut ReadTx,
+    contact: Option<ContactNo>,
+    index: u64,
+) -> Result<Option<FieldSet>, StoreError> {
+    let Some(contact) = contact else { return Ok(None) };
+    let items = audit_rows::find_items(tx, contact, index)?;
+    let fields = items.iter().filter_map(|(_, item)| Item::parse(item).ok());
+    Ok(fields.map(|item| item.fields).reduce(FieldSet::or))
+}
+
+/// What a cursor is bound to: the question, and the person without naming her.
+fn context(gateway: &Gateway, of: &Question) -> Result<Vec<u8>, Error> {
+    let mut context = format!("audit 1 {}", of.asked()).into_bytes();
+    if let Some(address) = &of.person {
+        let index = crate::vault::blind_index::blind_index(&gateway.keyring(), address);
+        context.extend_from_slice(&index.map_err(|_| bad_email())?.0);
+    }
+    Ok(context)
+}
+
+fn bad_email() -> Error {
+    Error::invalid("email", "is not an e-mail address")
+}
+
+fn seal(gateway: &Gateway, of: &Question, (last, horizon): (u64, u64)) -> Result<String, Error> {
+    let until = gateway.now().plus(GOOD_FOR).0;
+    let body = [last.to_be_bytes(), horizon.to_be_bytes(), until.to_be_bytes()].concat();
+    ticket::seal_ticket(&gateway.keyring(), &context(gateway, of)?, &body).map_err(Error::broken)
+}
+
+fn open(gateway: &Gateway, of: &Question, text: &str) -> Result<(u64, u64), Error> {
+    let bad = || {
+        let says = "not a cursor of this question: repeat the question it came from, or begin \
+                    without";
+        Error::invalid("cursor", says)
+    };
+    let body = ticket::open_ticket(&gateway.keyring(), &context(gateway, of)?, text);
+    let body: [u8; 24] = body.ok().and_then(|body| body.try_into().ok()).ok_or_else(bad)?;
+    let number = |part: &[u8]| part.try_into().map(u64::from_be_bytes).map_err(|_| bad());
+    let ((last, rest), size) = (body.split_at(8), 8);
+    let (horizon, until) = rest.split_at(size);
+    if gateway.now() > Moment(i64::try_from(number(until)?).map_err(|_| bad())?) {
+        return Err(Error::invalid("cursor", "older than a day: begin again without it"));
+    }
+    Ok((number(last)?, number(horizon)?))
+}
