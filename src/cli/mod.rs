@@ -3,6 +3,8 @@
 //! Every command takes `--json` for machines; logs go to standard error. Exit codes are those of
 //! `say::Ending`.
 
+mod audits;
+
 mod anchors;
 
 mod confirm;
@@ -125,6 +127,9 @@ enum Command {
     Ledger(ledgers::LedgerCommand),
     /// Be a witness of logs.
     Witness(witness::WitnessArguments),
+    /// Ask the ledger, with proofs.
+    #[command(subcommand)]
+    Audit(audits::AuditCommand),
     /// Check what somebody gave you, without any database.
     #[command(subcommand)]
     Verify(verify::VerifyCommand),
@@ -186,6 +191,7 @@ fn dispatch(arguments: &Arguments, voice: Voice) -> Result<Ending, Failure> {
         Command::Verify(command) => verify::run(command, voice),
         Command::Ledger(command) => ledgers::run(command, config, voice),
         Command::Witness(witness) => witness::run(witness, voice),
+        Command::Audit(command) => audits::run(command, config, voice),
         Command::Key(command) => keys::run(command, config, voice),
         Command::Explain(explain) => explain::run(explain, config, voice),
         Command::Doctor => doctor::run(config, voice),

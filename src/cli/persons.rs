@@ -140,12 +140,16 @@ pub(super) fn run(command: &PersonCommand, config: &Path, voice: Voice) -> Resul
         }
         PersonCommand::Erase(args) => erasure::erase(&open, &who, args, voice)?,
         PersonCommand::Forget(args) => erasure::forget(&open, &who, args, voice)?,
-        PersonCommand::Who { who: whom } => {
-            let address = whom.read()?;
-            let found = wait(report::who(&open.gateway, &who, &address))??;
-            voice.tell(&WhoAnswer::of(&found));
-        }
+        PersonCommand::Who { who: whom } => return self::who(&open, whom, voice),
     }
+    Ok(Ending::Done)
+}
+
+/// Answers who has a person's data; `audit who` is the same question.
+pub(super) fn who(open: &Installation, whom: &Whom, voice: Voice) -> Result<Ending, Failure> {
+    let address = whom.read()?;
+    let found = wait(report::who(&open.gateway, &actor(None), &address))??;
+    voice.tell(&WhoAnswer::of(&found));
     Ok(Ending::Done)
 }
 
@@ -202,7 +206,11 @@ struct HoldingLine {
     use_until: String,
     policy_version: Option<i32>,
     entries: Vec<u64>,
+    /// Where a partner fetches the receipt of each entry.
+    receipts: Vec<String>,
     must_be_told: bool,
+    /// Where the recall of it stands: none is opened by this version.
+    recall: &'static str,
 }
 
 impl WhoAnswer {
@@ -218,7 +226,9 @@ impl WhoAnswer {
             use_until: one.use_until.day(),
             policy_version: one.policy.map(|version| version.0),
             entries: one.entries.clone(),
+            receipts: one.entries.iter().map(|index| format!("/v1/receipts/{index}")).collect(),
             must_be_told: one.must_be_told,
+            recall: "not_opened",
         };
         Self {
             state: report.state.code(),

@@ -234,6 +234,13 @@ impl Voice {
         }
     }
 
+    /// Says on standard error what does not belong to the answer; silent in JSON.
+    pub(super) fn note(self, text: &str) {
+        if !self.json && writeln!(io::stderr(), "{text}").is_err() {
+            tracing::debug!("standard error is closed");
+        }
+    }
+
     /// Writes bytes as they are: a certificate, a receipt, completions.
     pub(super) fn raw(bytes: &[u8]) {
         if io::stdout().lock().write_all(bytes).is_err() {

@@ -1,5 +1,7 @@
 //! `fieldgate verify`: what somebody else gave us is checked without any database.
 
+mod bundle;
+
 pub(super) mod log;
 
 mod kept;
@@ -23,6 +25,15 @@ pub(super) use receipt::verify_receipt;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum VerifyCommand {
+    /// Check a proof bundle: every entry, person and line of it, offline.
+    Bundle {
+        /// The bundle (`.zip`), as `fieldgate audit export` writes it.
+        file: PathBuf,
+        /// Whom you trust: the log's public key (vkey), a file that holds it, or a tlog-policy
+        /// file that also names witnesses and how many of them are enough.
+        #[arg(long, value_name = "FILE|VKEY")]
+        policy: String,
+    },
     /// Check one receipt: what was recorded, who vouches for it, what it does not prove.
     Receipt {
         /// The receipt (`.tlog-proof`).
@@ -36,6 +47,7 @@ pub(super) enum VerifyCommand {
 
 pub(super) fn run(command: &VerifyCommand, voice: Voice) -> Result<Ending, Failure> {
     match command {
+        VerifyCommand::Bundle { file, policy } => bundle::verify_bundle(file, policy, voice),
         VerifyCommand::Receipt { file, policy } => verify_receipt(file, policy, voice),
     }
 }

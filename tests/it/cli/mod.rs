@@ -1,5 +1,7 @@
 //! The command line as operators use it: the real program, its words, files and exit codes.
 
+mod audits;
+
 mod demo;
 
 mod import;

@@ -5,21 +5,23 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use fieldgate::clock::Clock;
+use fieldgate::flows::question::{HITS_MAX, Inquirer, Question, Search};
 use fieldgate::flows::witnesses::Witness;
-use fieldgate::flows::{Alarm, Gateway, checkpoints, witnesses};
+use fieldgate::flows::{Alarm, Gateway, checkpoints, evidence, witnesses};
 use fieldgate::jobs::witness::{Trouble, client, turn};
+use fieldgate::ledger::bundle::{Bundle, BundleError};
 use fieldgate::ledger::{Notary, Sequencer};
 use fieldgate::merkle::add_checkpoint::AddCheckpoint;
 use fieldgate::merkle::cosignature;
 use fieldgate::merkle::key::{KeyType, Signer, Verifier};
 use fieldgate::merkle::note::Note;
-use fieldgate::merkle::policy::Policy;
+use fieldgate::merkle::policy::{Policy, Unconvinced};
 use fieldgate::store::{ReadTx, checkpoint_rows, key_rows, witness_rows};
 use fieldgate::vault::keyring::Keyring;
 
 use super::witness_server::Running;
 use crate::harness::process::{Installed, install_provider, until};
-use crate::harness::world::signer;
+use crate::harness::world::{actor, signer};
 use crate::harness::{Database, World, databases, wait};
 
 /// What a fake witness answers to a request.
@@ -156,6 +158,52 @@ fn a_quorum_of_two_is_served_once_both_have_cosigned() {
             ask(&gateway, &all[0], &mut seen).await.unwrap();
             let request = fakes[0].asked.lock().unwrap().pop().unwrap();
             assert_eq!((request.old, request.proof.len()), (size, 0));
+        });
+    }
+}
+
+#[test]
+fn a_bundle_carries_the_cosignatures_of_what_the_witnesses_saw_and_no_others() {
+    for database in databases() {
+        wait(async {
+            let world = World::new(database).await;
+            let fakes = [1, 2].map(|seed| Fake::start(move |request| ok(line(seed, request))));
+            let (gateway, _) = gateway(&world, &[&fakes[0].url, &fakes[1].url]);
+            let size = checkpoints::publish(&gateway).await.unwrap().size;
+            for witness in witnesses::list(&gateway) {
+                ask(&gateway, &witness, &mut 0).await.unwrap();
+            }
+            let names = [1, 2].map(|n| format!("witness w{n} {}\n", cosigner(n).verifier()));
+            let log = signer();
+            let policy = format!(
+                "log {}\n{}group all all w1 w2\nquorum all\n",
+                log.verifier(),
+                names.concat()
+            );
+            let policy = Policy::parse(policy.as_bytes()).unwrap();
+            let everything = Question {
+                search: Search::default(),
+                person: None,
+                newest_first: true,
+                limit: HITS_MAX,
+                cursor: None,
+            };
+            let by = Inquirer::from(&actor("officer"));
+            let found = evidence::collect(&gateway, &by, &everything).await.unwrap();
+            assert_eq!((found.entry, found.cosigned), (size, Some(true)));
+            let bytes = found.bundle.write().unwrap();
+            let proved = Bundle::read(&bytes).unwrap().verify(&policy).unwrap();
+            assert_eq!(proved.rows.len() as u64, size);
+            assert_eq!(proved.checkpoint.size, size);
+
+            // The question itself is an entry that no witness has seen: whoever asks for witnesses
+            // is told so, whoever trusts the log alone has every entry proved.
+            let found = evidence::collect(&gateway, &by, &everything).await.unwrap();
+            assert_eq!((found.entry, found.cosigned), (size + 1, Some(false)));
+            let refused = found.bundle.verify(&policy).unwrap_err();
+            assert_eq!(refused, BundleError::Checkpoint(Unconvinced::Quorum));
+            let alone = Policy::of_log(log.verifier().clone());
+            assert_eq!(found.bundle.verify(&alone).unwrap().rows.len() as u64, size + 1);
         });
     }
 }
