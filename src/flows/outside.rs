@@ -8,9 +8,15 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::{Moment, SECOND};
+use crate::store::{EvidenceTx, outsider_rows};
+
+use super::Gateway;
 
 /// After so long without a success an outsider is shown as amber, in seconds.
 pub const AMBER_S: u32 = 900;
+
+/// So seldom is it kept that somebody vouched: after a restart silence may count that much longer.
+const KEEP_EVERY: i64 = 30 * SECOND;
 
 /// How far away somebody is who vouches for the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +40,8 @@ pub struct Outsider {
     pub failures: u64,
     /// Why the last attempt failed; `None` after a success.
     pub trouble: Option<String>,
+    /// The moment that the store has.
+    kept_at: Moment,
 }
 
 impl Outsider {
@@ -64,20 +72,25 @@ impl Outside {
         self.state().acceptable_s = seconds;
     }
 
-    /// From now on this outsider is expected to vouch.
-    pub fn expect(&self, name: &str, reach: Reach, now: Moment) {
+    /// This outsider is expected to vouch, as it did at a moment.
+    pub fn expect(&self, name: &str, reach: Reach, vouched_at: Moment) {
         let name = name.to_owned();
-        let fresh =
-            Outsider { name: name.clone(), reach, vouched_at: now, failures: 0, trouble: None };
+        let (failures, trouble, kept_at) = (0, None, vouched_at);
+        let fresh = Outsider { name: name.clone(), reach, vouched_at, failures, trouble, kept_at };
         self.state().outsiders.entry(name).or_insert(fresh);
     }
 
-    /// It has the newest checkpoint, or an older one that fits.
-    pub fn vouched(&self, name: &str, now: Moment) {
-        if let Some(one) = self.state().outsiders.get_mut(name) {
-            one.vouched_at = now;
-            one.trouble = None;
+    /// It has the newest checkpoint, or an older one that fits. Whether that is to be kept.
+    pub fn vouched(&self, name: &str, now: Moment) -> bool {
+        let mut state = self.state();
+        let Some(one) = state.outsiders.get_mut(name) else { return false };
+        one.vouched_at = now;
+        one.trouble = None;
+        let due = now.0.saturating_sub(one.kept_at.0) >= KEEP_EVERY;
+        if due {
+            one.kept_at = now;
         }
+        due
     }
 
     /// It could not be reached, or could not keep the checkpoint.
@@ -111,6 +124,36 @@ impl Outside {
     /// The note that contradicts the ledger.
     pub fn contradiction(&self) -> Option<String> {
         self.state().contradiction.clone()
+    }
+}
+
+/// From now on this outsider is expected to vouch. Silence before this process began counts: who
+/// could not be reached for a day is not given another one by a restart. Where the store does not
+/// say, nobody vouched so far.
+pub async fn expect(gateway: &Gateway, name: &str, reach: Reach) {
+    let (now, wanted) = (gateway.now(), name.to_owned());
+    let kept = gateway.store.keep(move |tx: &mut EvidenceTx| {
+        let before = outsider_rows::find_outsider(tx, &wanted)?;
+        if before.is_none() {
+            outsider_rows::keep_outsider(tx, &wanted, now)?;
+        }
+        Ok(before.unwrap_or(now))
+    });
+    let vouched_at = kept.await.unwrap_or_else(|error| {
+        tracing::warn!(outsider = name, %error, "it is not known when it last vouched");
+        Moment(0)
+    });
+    gateway.outside.expect(name, reach, vouched_at.min(now));
+}
+
+/// An outsider has the newest checkpoint, or an older one that fits.
+pub async fn vouched(gateway: &Gateway, name: &str) {
+    let (now, wanted) = (gateway.now(), name.to_owned());
+    if gateway.outside.vouched(name, now) {
+        let keep = move |tx: &mut EvidenceTx| outsider_rows::keep_outsider(tx, &wanted, now);
+        if let Err(error) = gateway.store.keep(keep).await {
+            tracing::warn!(outsider = name, %error, "that it vouched could not be kept");
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::flows::outside::Reach;
+use crate::flows::outside::{self, Reach};
 use crate::flows::witnesses::{self, Answer, Next, Question, Witness};
 use crate::flows::{Error, Gateway};
 
@@ -58,13 +58,13 @@ pub async fn run(
     mut news: watch::Receiver<(u64, u64)>,
 ) {
     let name = format!("witness {}", witness.name);
-    gateway.outside().expect(&name, Reach::Far, gateway.now());
+    outside::expect(&gateway, &name, Reach::Far).await;
     let (mut seen, mut pause) = (0, PAUSE_FIRST);
     while gateway.alarm_raised().is_none() {
         news.mark_unchanged();
         match turn(&gateway, &witness, &http, &mut seen).await {
             Ok(()) => {
-                gateway.outside().vouched(&name, gateway.now());
+                outside::vouched(&gateway, &name).await;
                 pause = PAUSE_FIRST;
                 if news.changed().await.is_err() {
                     return;

@@ -48,6 +48,9 @@ pub mod key_rows;
 /// The ledger's own rows.
 pub mod ledger_rows;
 
+/// Who outside vouched for the ledger, and when.
+pub mod outsider_rows;
+
 /// Partners, certificates, grants.
 pub mod partner_rows;
 

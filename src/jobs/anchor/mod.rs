@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::flows::anchor::{compare, offer};
-use crate::flows::outside::Reach;
+use crate::flows::outside::{self, Reach};
 use crate::flows::{Error, Gateway};
 
 pub use file::{AnchorFile, newest_line};
@@ -142,7 +142,7 @@ impl Round {
 
 /// Runs until an alarm stops the ledger. `seen` hears of every round.
 pub async fn run(gateway: Gateway, anchor: Anchor, seen: impl Fn(&'static str, Round)) {
-    gateway.outside().expect(&anchor.name, anchor.reach, gateway.now());
+    outside::expect(&gateway, &anchor.name, anchor.reach).await;
     let mut wait = RETRY_FIRST;
     let mut added_at = None;
     while gateway.alarm_raised().is_none() {
@@ -165,7 +165,7 @@ pub async fn run(gateway: Gateway, anchor: Anchor, seen: impl Fn(&'static str, R
 pub async fn round(gateway: &Gateway, anchor: &Anchor, due: bool) -> Round {
     match look(gateway, anchor, due).await {
         Ok(added) => {
-            gateway.outside().vouched(&anchor.name, gateway.now());
+            outside::vouched(gateway, &anchor.name).await;
             if added { Round::Added } else { Round::Looked }
         }
         Err(Trouble::Story(Error::Stopped(alarm))) => {

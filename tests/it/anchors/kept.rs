@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fieldgate::clock::SECOND;
-use fieldgate::flows::outside::Reach;
-use fieldgate::flows::{Error, UNWITNESSED};
+use fieldgate::clock::{Clock, Moment, SECOND};
+use fieldgate::flows::outside::{self, Reach};
+use fieldgate::flows::{Error, Gateway, UNWITNESSED};
 use fieldgate::jobs::anchor::{
     Anchor, AnchorFile, AnchorFolder, AnchorRepository, Place, Round, round,
 };
 use fieldgate::merkle::checkpoint::Checkpoint;
 use fieldgate::merkle::note::Note;
 
-use crate::harness::world::signer;
+use crate::harness::world::{replica_at, signer};
 use crate::harness::{Database, World, databases, wait};
 
 fn anchor(kind: &'static str, place: Place) -> Anchor {
@@ -95,6 +95,46 @@ fn without_anybody_outside_for_too_long_nothing_is_released_and_the_rest_goes_on
         outside.vouched("s3", now);
         assert!(world.pull(asker, 1).await.is_ok());
     });
+}
+
+#[test]
+fn a_restart_does_not_shorten_the_silence_of_those_outside() {
+    for database in databases() {
+        wait(async {
+            let world = World::new(database).await;
+            let began = Moment(1_000_000 * SECOND);
+            let process = |seconds: i64| {
+                let clock = Clock::fixed(began.plus(seconds * SECOND));
+                let (gateway, sequencer) = replica_at(&world.url, &world.master, clock.clone());
+                gateway.outside().accept_silence_of(14_400);
+                (gateway, sequencer, clock)
+            };
+            let silent = |gateway: &Gateway| gateway.outside().is_silent_too_long(gateway.now());
+            // It is expected for the first time, and never answers: a restart gives no more time.
+            let (first, sequencer, clock) = process(0);
+            outside::expect(&first, "s3", Reach::Far).await;
+            clock.advance(10_000 * SECOND);
+            assert!(!silent(&first));
+            sequencer.close();
+            let (second, sequencer, clock) = process(14_401);
+            outside::expect(&second, "s3", Reach::Far).await;
+            assert!(silent(&second), "{database:?}");
+            // It answers at last, and again; what is kept lags behind by half a minute at most.
+            outside::vouched(&second, "s3").await;
+            clock.advance(20 * SECOND);
+            outside::vouched(&second, "s3").await;
+            assert!(!silent(&second));
+            sequencer.close();
+            let (third, sequencer, _) = process(14_401 + 14_400);
+            outside::expect(&third, "s3", Reach::Far).await;
+            assert!(!silent(&third));
+            sequencer.close();
+            let (fourth, sequencer, _) = process(14_401 + 14_431);
+            outside::expect(&fourth, "s3", Reach::Far).await;
+            assert!(silent(&fourth));
+            sequencer.close();
+        });
+    }
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! The role that the guide makes on `PostgreSQL` serves, and cannot rewrite the ledger.
 
-use fieldgate::flows::release;
-use fieldgate::flows::withdraw;
+use fieldgate::clock::{Clock, Moment, SECOND};
+use fieldgate::flows::outside::{self, Reach};
+use fieldgate::flows::{checkpoints, release, withdraw};
 use fieldgate::secret::Personal;
+use fieldgate::store::witness_rows::{self, Cosignature};
+use fieldgate::store::{EvidenceTx, OpenOptions, Store, StoreError, Url, outsider_rows};
 
-use crate::harness::world::{actor, address, offers, replica};
+use crate::harness::world::{actor, address, offers, replica, replica_at};
 use crate::harness::{Database, World, postgres, wait};
 
 const GUIDE: &str = include_str!("../../../docs/guides/run.md");
@@ -38,6 +41,7 @@ fn the_role_of_the_guide_serves_and_cannot_rewrite_the_ledger() {
         let page = release::page(&gateway, acme, offers(10)).await.unwrap();
         assert_eq!(page.leads.len(), 2);
         sequencer.close();
+        publishes_and_keeps_what_outsiders_say(&url, &world).await;
 
         for statement in [
             "UPDATE ledger_entry SET body = body",
@@ -65,6 +69,40 @@ fn the_role_of_the_guide_serves_and_cannot_rewrite_the_ledger() {
         prunes_and_no_more(server, &database);
         assert!(world.verify().is_sound());
     });
+}
+
+/// What jobs write beside entries: checkpoints, renewed each minute, and who vouched for them.
+async fn publishes_and_keeps_what_outsiders_say(url: &str, world: &World) {
+    let clock = Clock::fixed(Clock::System.now());
+    let (gateway, sequencer) = replica_at(url, &world.master, clock.clone());
+    let published = checkpoints::publish(&gateway).await.unwrap();
+    outside::expect(&gateway, "witness", Reach::Far).await;
+    for time in 1..3 {
+        clock.advance(60 * SECOND);
+        let turn = checkpoints::publish(&gateway).await.unwrap();
+        assert_eq!((turn.size, turn.published), (published.size, true), "a heartbeat");
+        outside::vouched(&gateway, "witness").await;
+        let line = Cosignature {
+            size: turn.size,
+            witness: "w.example.com+00000001".to_owned(),
+            line: "— w.example.com AAAAAQ==\n".to_owned(),
+            at: Moment(time),
+        };
+        let keep = move |tx: &mut EvidenceTx| witness_rows::keep_cosignature(tx, &line);
+        gateway_store(url).keep(keep).await.unwrap();
+    }
+    let (size, now) = (published.size, gateway.now());
+    let kept = world.store.read_blocking(move |tx| {
+        let lines = witness_rows::list_cosignatures(tx, size)?;
+        Ok::<_, StoreError>((lines, outsider_rows::find_outsider(tx, "witness")?))
+    });
+    let (lines, vouched) = kept.unwrap();
+    assert_eq!((lines.len(), lines[0].at, vouched), (1, Moment(2), Some(now)));
+    sequencer.close();
+}
+
+fn gateway_store(url: &str) -> Store {
+    Store::open(&Url::parse(url).unwrap(), OpenOptions::default()).unwrap()
 }
 
 /// The third role, which prunes: it may raise the number and delete what lies below, no more.
