@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use crate::id::ContactNo;
-use crate::ledger::bundle::{Bundle, MAX_HITS, ProvenEntry, ProvenItem, README};
+use crate::ledger::bundle::{Bundle, MAX_HITS, ProvenEntry, README};
 use crate::ledger::prove::{ProveError, prove_inclusion};
 use crate::ledger::publishing::Published;
-use crate::ledger::{Notary, NotaryError, prove};
+use crate::ledger::{Notary, NotaryError};
 use crate::store::search_rows::{self, Page};
 use crate::store::{ReadTx, StoreError, audit_rows};
 
-use super::question::{Inquirer, Question, Search};
+use super::question::{self, Inquirer, Question, Search};
 use super::{Error, Gateway, witnesses};
 
 /// A bundle and what it answers.
@@ -35,7 +35,7 @@ pub async fn collect(gateway: &Gateway, by: &Inquirer, of: &Question) -> Result<
         Page { horizon: recorded.entry, after: None, newest_first: of.newest_first, limit: most };
     let search = Search { contact: recorded.contact, ..of.search.clone() };
     let notary = Arc::clone(&gateway.notary);
-    let question = of.asked();
+    let asked = of.asked();
     let read = gateway.store.read(move |tx| {
         tx.take_time()?;
         let indices = search_rows::find_entries(tx, &search, &page)?;
@@ -43,7 +43,7 @@ pub async fn collect(gateway: &Gateway, by: &Inquirer, of: &Question) -> Result<
             return Ok(Err(too_many()));
         }
         let entries = audit_rows::read_entries(tx, &indices)?;
-        Ok::<_, StoreError>(proven(tx, &notary, (entries, search.contact), question))
+        Ok::<_, StoreError>(proven(tx, &notary, (entries, search.contact), asked))
     });
     let (bundle, cosigned) = read.await??;
     let cosigned = gateway.notary.has_policy().then_some(cosigned);
@@ -75,7 +75,7 @@ fn proven(
         let path = prove_inclusion(tx, index, size).map_err(failed)?;
         let items = match contact {
             None => Vec::new(),
-            Some(contact) => items(tx, contact, index)?,
+            Some(contact) => question::items(tx, contact, index)?,
         };
         entries.push(ProvenEntry { index, bytes, path, items });
     }
@@ -95,17 +95,4 @@ fn cosigned(tx: &mut ReadTx, notary: &Notary, above: u64) -> Result<Option<Publi
     }
     let newest = witnesses::newest_convincing(tx, notary)?;
     Ok(newest.filter(|newest| newest.size >= above))
-}
-
-/// A person's items below an entry, each with its inner path.
-fn items(tx: &mut ReadTx, contact: ContactNo, index: u64) -> Result<Vec<ProvenItem>, Error> {
-    let found = audit_rows::find_items(tx, contact, index)?;
-    let projection = audit_rows::find_projection(tx, index)?;
-    let hashes = projection.map(|projection| projection.item_hashes).unwrap_or_default();
-    let item = |(position, bytes)| {
-        let path = prove::inner_path(&hashes, position);
-        let path = path.ok_or_else(|| Error::broken("an item stands outside its entry"))?;
-        Ok(ProvenItem { position, bytes, path })
-    };
-    found.into_iter().map(item).collect()
 }

@@ -14,6 +14,9 @@ use super::question::Inquirer;
 use super::withdraw::{Found, Trace, personal, trace};
 use super::{Appended, Error, Gateway, Registry, Thing};
 
+/// Where the recall of what a partner holds stands: this version opens none.
+pub const RECALL: &str = "not_opened";
+
 /// What one partner received of a person for one purpose.
 #[derive(Debug, Clone)]
 pub struct Holding {
@@ -54,7 +57,7 @@ pub struct Report {
 /// report says so and lists nothing.
 ///
 /// # Errors
-/// `Unknown` for an address that is not here.
+/// `Unknown` for an address that is not here; recorded first.
 pub async fn who(
     gateway: &Gateway,
     by: impl Into<Inquirer>,
@@ -65,7 +68,12 @@ pub async fn who(
         let mut facts = by.facts(gateway, "person.who");
         let found = match trace(gateway, address).await? {
             Trace::Contact(found) => found,
-            Trace::Nobody => return Err(Error::Unknown(Thing::Contact)),
+            // Whether somebody is here is an answer as well: no address is tried unrecorded.
+            Trace::Nobody => {
+                facts.detail = Some("nobody".into());
+                gateway.act(Gateway::draft(facts, Vec::new())?).await?;
+                return Err(Error::Unknown(Thing::Contact));
+            }
             Trace::Erased => {
                 facts.detail = Some(ContactState::Erased.code().into());
                 let receipt = gateway.act(Gateway::draft(facts, Vec::new())?).await?;

@@ -248,8 +248,7 @@ impl Bundle {
 impl ProvenEntry {
     /// The fields of the items; `None` where the question was about nobody.
     fn person(&self) -> Option<FieldSet> {
-        let fields = self.items.iter().filter_map(|item| Item::parse(&item.bytes).ok());
-        fields.map(|item| item.fields).reduce(FieldSet::or)
+        fields_of(&self.items)
     }
 
     fn verify_items(&self, entry: &ReadEntry) -> Result<Option<FieldSet>, BundleError> {
@@ -272,6 +271,12 @@ fn read_manifest(bytes: &[u8]) -> Result<Option<Manifest>, BundleError> {
         Ok(heading) if heading.format != FORMAT => Err(BundleError::Format(heading.format)),
         _ => Ok(serde_json::from_slice(bytes).ok()),
     }
+}
+
+/// The fields of a person's items; `None` where there are none.
+pub fn fields_of(items: &[ProvenItem]) -> Option<FieldSet> {
+    let items = items.iter().filter_map(|item| Item::parse(&item.bytes).ok());
+    items.map(|item| item.fields).reduce(FieldSet::or)
 }
 
 fn entry_name(index: u64) -> String {

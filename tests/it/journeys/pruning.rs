@@ -8,6 +8,7 @@ use fieldgate::domain::partner::PartnerKind;
 use fieldgate::domain::purpose::Purpose;
 use fieldgate::domain::retention::{ALIGNMENT, RetentionRule};
 use fieldgate::flows::audit::Reader;
+use fieldgate::flows::question::{self, Inquirer, Question, Search};
 use fieldgate::flows::release::Asker;
 use fieldgate::flows::retain::{self, Before};
 use fieldgate::flows::{Error, Gateway, audit, erase, report};
@@ -119,6 +120,17 @@ async fn proofs_hold(aged: &Aged, border: u64) {
     let who = Personal::new(address(1));
     let found = report::who(&world.gateway, &actor("officer"), &who).await.unwrap();
     assert!(found.holdings[0].entries.iter().all(|entry| *entry >= border));
+    let everything = Question {
+        search: Search::default(),
+        person: None,
+        newest_first: false,
+        limit: 3,
+        cursor: None,
+    };
+    let by = Inquirer::from(&actor("officer"));
+    let answer = question::ask(&world.gateway, &by, &everything).await.unwrap();
+    let oldest: Vec<u64> = answer.hits.iter().map(|hit| hit.row.index).collect();
+    assert_eq!(oldest, [border, border + 1, border + 2]);
     assert!(world.verify().is_sound(), "{:?}", world.verify().findings);
 }
 

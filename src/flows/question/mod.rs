@@ -1,14 +1,16 @@
 //! Somebody asks the ledger: by person, partner, purpose, field, reason, certificate, policy
 //! version, time, in any combination. Each question is an entry itself, written first.
 
+mod asked;
+
 use serde_json::{Map, Value, json};
 
 use crate::clock::{DAY, Moment};
-use crate::domain::field::{Field, FieldSet};
+use crate::domain::field::Field;
 use crate::id::{ContactNo, Thumbprint, digest};
-use crate::ledger::bundle::Row;
+use crate::ledger::bundle::fields_of;
 use crate::ledger::entry::ReadEntry;
-use crate::ledger::{Facts, Item, Kind};
+use crate::ledger::{Facts, prove};
 use crate::secret::Personal;
 use crate::store::audit_rows;
 use crate::store::search_rows::{self, Page};
@@ -16,9 +18,13 @@ use crate::store::{Effect, ReadTx, StoreError};
 use crate::vault::ticket;
 
 use super::release::Asker;
-use super::withdraw::{find, personal};
-use super::{Actor, Appended, Error, Gateway};
+use super::withdraw::{Trace, personal, trace};
+use super::{Actor, Appended, Error, Gateway, Thing};
 
+pub use asked::Asked;
+
+pub use crate::ledger::Kind;
+pub use crate::ledger::bundle::{ProvenItem, Row};
 pub use crate::store::search_rows::Search;
 
 /// Entries on a page unless asked otherwise.
@@ -146,16 +152,26 @@ impl Question {
             facts.fields = Some(self.search.fields).filter(|fields| !fields.is_empty());
             facts.detail = Some(self.detail().into());
             facts.subject = Some(self.code().into());
-            let (draft, contact) = match &self.person {
-                None => (Gateway::draft(facts, Vec::new())?, None),
-                Some(address) => {
-                    let found = find(gateway, address).await?;
-                    (personal(facts, &found)?, Some(found.contact.standing.no))
-                }
+            let found = match &self.person {
+                None => None,
+                Some(address) => Some(trace(gateway, address).await?),
             };
-            let draft: crate::ledger::Draft<Effect> = draft;
+            let (draft, contact): (crate::ledger::Draft<Effect>, _) = match &found {
+                Some(Trace::Contact(found)) => {
+                    (personal(facts, found)?, Ok(Some(found.contact.standing.no)))
+                }
+                // Whether somebody is here is an answer as well: no address is tried unrecorded.
+                Some(Trace::Nobody) => {
+                    (Gateway::draft(facts, Vec::new())?, Err(Error::Unknown(Thing::Contact)))
+                }
+                Some(Trace::Erased) => {
+                    let erased = Error::Conflict(Thing::Contact, "it is erased".to_owned());
+                    (Gateway::draft(facts, Vec::new())?, Err(erased))
+                }
+                None => (Gateway::draft(facts, Vec::new())?, Ok(None)),
+            };
             if let Appended::Done(receipt) = gateway.append(draft).await? {
-                return Ok(Recorded { entry: receipt.index(), contact });
+                return Ok(Recorded { entry: receipt.index(), contact: contact? });
             }
         }
         Err(Error::Busy { what: "the ledger moved", retry_after_s: 1 })
@@ -175,11 +191,20 @@ pub(super) struct Recorded {
     pub(super) contact: Option<ContactNo>,
 }
 
+/// One entry of an answer.
+#[derive(Debug, Clone)]
+pub struct Hit {
+    /// What it says.
+    pub row: Row,
+    /// The person that was asked about, with the path to the entry; nothing where nobody was.
+    pub items: Vec<ProvenItem>,
+}
+
 /// One page of an answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// What was found, in the order asked for.
-    pub rows: Vec<Row>,
+    pub hits: Vec<Hit>,
     /// Cursor of the next page, if there may be one.
     pub next: Option<String>,
     /// Index of the entry this question made.
@@ -189,7 +214,8 @@ pub struct Answer {
 /// Answers a question, page by page. All pages see the ledger as the first one saw it.
 ///
 /// # Errors
-/// `Unknown` for a person that is not here; `Invalid` for a limit or cursor that cannot be.
+/// `Unknown` for a person that is not here, `Conflict` for one that is erased: both are recorded
+/// first. `Invalid` for a limit or cursor that cannot be.
 pub async fn ask(gateway: &Gateway, by: &Inquirer, of: &Question) -> Result<Answer, Error> {
     if !(1..=HITS_MAX).contains(&of.limit) {
         return Err(Error::invalid("limit", "must be between 1 and 1000"));
@@ -199,37 +225,43 @@ pub async fn ask(gateway: &Gateway, by: &Inquirer, of: &Question) -> Result<Answ
     let (after, horizon) = place.map_or((None, recorded.entry), |place| (Some(place.0), place.1));
     let page = Page { horizon, after, newest_first: of.newest_first, limit: of.limit };
     let search = Search { contact: recorded.contact, ..of.search.clone() };
-    let read = gateway.store.read(move |tx| {
-        let indices = search_rows::find_entries(tx, &search, &page)?;
-        audit_rows::read_entries(tx, &indices)?
-            .into_iter()
-            .map(|(index, body)| {
-                let fields = person_fields(tx, search.contact, index)?;
-                Ok((index, body, fields))
-            })
-            .collect::<Result<Vec<_>, StoreError>>()
-    });
-    let found = read.await?;
-    let last = found.last().map(|(index, ..)| *index);
-    let last = last.filter(|_| found.len() == usize::from(of.limit));
+    let read = gateway.store.read(move |tx| Ok::<_, StoreError>(hits(tx, &search, &page)));
+    let hits = read.await??;
+    let last = hits.last().map(|hit| hit.row.index);
+    let last = last.filter(|_| hits.len() == usize::from(of.limit));
     let next = last.map(|last| seal(gateway, of, (last, horizon))).transpose()?;
-    let rows = found.into_iter().map(|(index, body, fields)| {
-        let entry = ReadEntry::parse(&body).map_err(Error::broken)?;
-        Ok(Row::of(index, &entry, fields))
-    });
-    Ok(Answer { rows: rows.collect::<Result<_, Error>>()?, next, entry: recorded.entry })
+    Ok(Answer { hits, next, entry: recorded.entry })
 }
 
-/// The fields of a person's items below an entry.
-fn person_fields(
+fn hits(tx: &mut ReadTx, search: &Search, page: &Page) -> Result<Vec<Hit>, Error> {
+    let indices = search_rows::find_entries(tx, search, page)?;
+    let mut hits = Vec::with_capacity(indices.len());
+    for (index, body) in audit_rows::read_entries(tx, &indices)? {
+        let items = match search.contact {
+            None => Vec::new(),
+            Some(contact) => items(tx, contact, index)?,
+        };
+        let entry = ReadEntry::parse(&body).map_err(Error::broken)?;
+        hits.push(Hit { row: Row::of(index, &entry, fields_of(&items)), items });
+    }
+    Ok(hits)
+}
+
+/// A person's items below an entry, each with its inner path.
+pub(super) fn items(
     tx: &mut ReadTx,
-    contact: Option<ContactNo>,
+    contact: ContactNo,
     index: u64,
-) -> Result<Option<FieldSet>, StoreError> {
-    let Some(contact) = contact else { return Ok(None) };
-    let items = audit_rows::find_items(tx, contact, index)?;
-    let fields = items.iter().filter_map(|(_, item)| Item::parse(item).ok());
-    Ok(fields.map(|item| item.fields).reduce(FieldSet::or))
+) -> Result<Vec<ProvenItem>, Error> {
+    let found = audit_rows::find_items(tx, contact, index)?;
+    let projection = audit_rows::find_projection(tx, index)?;
+    let hashes = projection.map(|projection| projection.item_hashes).unwrap_or_default();
+    let item = |(position, bytes)| {
+        let path = prove::inner_path(&hashes, position);
+        let path = path.ok_or_else(|| Error::broken("an item stands outside its entry"))?;
+        Ok(ProvenItem { position, bytes, path })
+    };
+    found.into_iter().map(item).collect()
 }
 
 /// What a cursor is bound to: the question, and the person without naming her.
