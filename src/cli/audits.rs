@@ -6,19 +6,16 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde::Serialize;
 
-use crate::clock::Moment;
-use crate::domain::disclosure::Reason;
-use crate::domain::field::FieldSet;
-use crate::flows::evidence;
-use crate::flows::question::{self, Answer, HITS_MAX, HITS_USUAL, Inquirer, Question, Search};
-use crate::flows::{Registry, Thing};
-use crate::id::{PartnerId, PolicyVersion};
+use crate::flows::question::{
+    self, Answer, Asked, HITS_MAX, HITS_USUAL, Inquirer, Question, Search,
+};
+use crate::flows::{Registry, evidence};
 use crate::ledger::Kind;
 use crate::ledger::bundle::Row;
 
 use super::installation::{Installation, actor, wait, write_private};
-use super::partners::{fields, invalid, parse_code, purpose};
-use super::persons::{self, Whom};
+use super::partners::invalid;
+use super::persons::{self, WhoAnswer, Whom};
 use super::say::{Ending, Failure, Say, Voice};
 
 #[derive(Debug, Subcommand)]
@@ -26,7 +23,7 @@ pub(super) enum AuditCommand {
     /// Find entries by any of person, partner, purpose, fields, reason, certificate, policy, time.
     Find {
         #[command(flatten)]
-        asked: Asked,
+        asked: Args,
         /// Most entries on the page, 1 to 1000.
         #[arg(long, default_value_t = HITS_USUAL)]
         limit: u16,
@@ -41,12 +38,16 @@ pub(super) enum AuditCommand {
     Who {
         #[command(flatten)]
         who: Whom,
+        /// Also write every release of this person's data with its proof into this file, checked
+        /// by `fieldgate verify bundle`.
+        #[arg(long, value_name = "FILE.zip")]
+        bundle: Option<PathBuf>,
     },
     /// Write the whole answer with the proof of every entry into one file, checked by
     /// `fieldgate verify bundle`.
     Export {
         #[command(flatten)]
-        asked: Asked,
+        asked: Args,
         /// The file; only its owner may read it.
         #[arg(long, value_name = "FILE.zip")]
         bundle: PathBuf,
@@ -66,7 +67,7 @@ pub(super) enum Form {
 
 /// What is asked; everything given must hold.
 #[derive(Debug, clap::Args)]
-pub(super) struct Asked {
+pub(super) struct Args {
     /// About the person whose e-mail address comes from --email-file or standard input.
     #[arg(long)]
     person: bool,
@@ -110,59 +111,30 @@ pub(super) struct Asked {
     oldest_first: bool,
 }
 
-impl Asked {
+impl Args {
     fn question(&self, registry: &Registry) -> Result<Question, Failure> {
-        let time = |at: &str, text: &Option<String>| {
-            let read = text.as_deref().map(str::parse::<Moment>).transpose();
-            read.map_err(|fault| invalid(at, fault))
-        };
-        let certificate = self.certificate.as_deref().map(str::parse).transpose();
-        let search = Search {
-            contact: None,
-            partner: self.partner.as_deref().map(|of| partner(registry, of)).transpose()?,
-            certificate: certificate.map_err(|fault| invalid("certificate", fault))?,
-            kind: self.kind()?,
-            op: self.operation.clone(),
-            purpose: self.purpose.as_deref().map(purpose).transpose()?,
-            reason: self.reason.as_deref().map(reason).transpose()?,
-            policy: self.policy.map(PolicyVersion),
-            fields: self.fields.as_deref().map_or(Ok(FieldSet::NONE), fields)?,
-            from: time("from", &self.from)?,
-            until: time("until", &self.until)?,
+        let fields = self.fields.as_deref().map(|codes| codes.split(',').map(str::to_owned));
+        let asked = Asked {
+            partner: self.partner.clone(),
+            certificate: self.certificate.clone(),
+            kind: self.kind.clone(),
+            decision: self.decision.clone(),
+            operation: self.operation.clone(),
+            purpose: self.purpose.clone(),
+            reason: self.reason.clone(),
+            policy_version: self.policy,
+            fields: fields.into_iter().flatten().collect(),
+            from: self.from.clone(),
+            until: self.until.clone(),
         };
         Ok(Question {
-            search,
+            search: asked.read(registry)?,
             person: if self.person { Some(self.who.read()?) } else { None },
             newest_first: !self.oldest_first,
             limit: HITS_MAX,
             cursor: None,
         })
     }
-
-    /// A decision is a kind of entry too; the two together must be the same.
-    fn kind(&self) -> Result<Option<Kind>, Failure> {
-        let find = |at: &str, code: &Option<String>| {
-            let kind = code.as_deref().map(|code| parse_code(at, code, Kind::ALL, Kind::code));
-            kind.transpose()
-        };
-        let (kind, decision) = (find("kind", &self.kind)?, find("decision", &self.decision)?);
-        match (kind, decision) {
-            (Some(kind), Some(decision)) if kind != decision => {
-                Err(invalid("decision", "contradicts the kind: leave one of them out"))
-            }
-            (kind, decision) => Ok(kind.or(decision)),
-        }
-    }
-}
-
-fn partner(registry: &Registry, of: &str) -> Result<PartnerId, Failure> {
-    let by_code = registry.partner_by_code(of).map(|partner| partner.id);
-    let found = by_code.or_else(|| of.parse().ok().filter(|id| registry.partners.contains_key(id)));
-    found.ok_or_else(|| crate::flows::Error::Unknown(Thing::Partner).into())
-}
-
-fn reason(code: &str) -> Result<Reason, Failure> {
-    parse_code("reason", code, Reason::ALL, Reason::code)
 }
 
 pub(super) fn run(command: &AuditCommand, config: &Path, voice: Voice) -> Result<Ending, Failure> {
@@ -177,22 +149,68 @@ pub(super) fn run(command: &AuditCommand, config: &Path, voice: Voice) -> Result
             tell(&answer, *format, &registry, voice);
             Ok(Ending::Done)
         }
-        AuditCommand::Who { who } => persons::who(&open, who, voice),
+        AuditCommand::Who { who, bundle: None } => persons::who(&open, who, voice),
+        AuditCommand::Who { who, bundle: Some(file) } => who_with_proofs(&open, who, file, voice),
         AuditCommand::Export { asked, bundle } => {
             let question = asked.question(&registry)?;
-            voice.note("collecting entries and their proofs");
-            let found = wait(evidence::collect(&open.gateway, &by, &question))??;
-            let bytes = found.bundle.write().map_err(|error| invalid("question", error))?;
-            write_private(bundle, &bytes)?;
-            voice.tell(&Exported {
-                entries: found.bundle.entries.len(),
-                bytes: bytes.len(),
-                file: bundle.display().to_string(),
-                entry: found.entry,
-                cosigned: found.cosigned,
-            });
+            voice.tell(&export(&open, &by, &question, bundle, voice)?);
             Ok(Ending::Done)
         }
+    }
+}
+
+fn export(
+    open: &Installation,
+    by: &Inquirer,
+    question: &Question,
+    file: &Path,
+    voice: Voice,
+) -> Result<Exported, Failure> {
+    voice.note("collecting entries and their proofs");
+    let found = wait(evidence::collect(&open.gateway, by, question))??;
+    let bytes = found.bundle.write().map_err(|error| invalid("question", error))?;
+    write_private(file, &bytes)?;
+    Ok(Exported {
+        entries: found.bundle.entries.len(),
+        bytes: bytes.len(),
+        file: file.display().to_string(),
+        entry: found.entry,
+        cosigned: found.cosigned,
+    })
+}
+
+/// Who has a person's data, and the proof of every time it left.
+fn who_with_proofs(
+    open: &Installation,
+    whom: &Whom,
+    file: &Path,
+    voice: Voice,
+) -> Result<Ending, Failure> {
+    let address = whom.read()?;
+    let who = persons::who_of(open, &address)?;
+    let releases = Question {
+        search: Search { kind: Some(Kind::Release), ..Search::default() },
+        person: Some(address),
+        newest_first: false,
+        limit: HITS_MAX,
+        cursor: None,
+    };
+    let bundle = export(open, &Inquirer::Staff(actor(None)), &releases, file, voice)?;
+    voice.tell(&WhoProved { who, bundle });
+    Ok(Ending::Done)
+}
+
+#[derive(Debug, Serialize)]
+struct WhoProved {
+    #[serde(flatten)]
+    who: WhoAnswer,
+    bundle: Exported,
+}
+
+impl Say for WhoProved {
+    fn say(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        self.who.say(out)?;
+        self.bundle.say(out)
     }
 }
 
@@ -225,13 +243,13 @@ fn tell(answer: &Answer, form: Form, registry: &Registry, voice: Voice) {
     match form {
         Form::Table => voice.tell(&Found::of(answer, registry)),
         Form::Csv => {
-            let lines: String = answer.rows.iter().map(Row::csv).collect();
+            let lines: String = answer.hits.iter().map(|hit| hit.row.csv()).collect();
             Voice::raw(format!("{}{lines}", Row::HEADINGS).as_bytes());
             aside(answer, voice);
         }
         Form::Jsonl => {
-            for row in &answer.rows {
-                Voice::raw(format!("{}\n", row.json()).as_bytes());
+            for hit in &answer.hits {
+                Voice::raw(format!("{}\n", hit.row.json()).as_bytes());
             }
             aside(answer, voice);
         }
@@ -264,10 +282,10 @@ impl Found {
             partner.map_or_else(|| row.partner.clone().unwrap_or_default(), |one| one.code.clone())
         };
         Self {
-            rows: answer.rows.clone(),
+            rows: answer.hits.iter().map(|hit| hit.row.clone()).collect(),
             next: answer.next.clone(),
             entry: answer.entry,
-            partners: answer.rows.iter().map(code).collect(),
+            partners: answer.hits.iter().map(|hit| code(&hit.row)).collect(),
         }
     }
 }

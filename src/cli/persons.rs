@@ -147,10 +147,14 @@ pub(super) fn run(command: &PersonCommand, config: &Path, voice: Voice) -> Resul
 
 /// Answers who has a person's data; `audit who` is the same question.
 pub(super) fn who(open: &Installation, whom: &Whom, voice: Voice) -> Result<Ending, Failure> {
-    let address = whom.read()?;
-    let found = wait(report::who(&open.gateway, &actor(None), &address))??;
-    voice.tell(&WhoAnswer::of(&found));
+    voice.tell(&who_of(open, &whom.read()?)?);
     Ok(Ending::Done)
+}
+
+/// The same for an address that was read already.
+pub(super) fn who_of(open: &Installation, address: &Personal) -> Result<WhoAnswer, Failure> {
+    let found = wait(report::who(&open.gateway, &actor(None), address))??;
+    Ok(WhoAnswer::of(&found))
 }
 
 #[derive(Debug, Serialize)]
@@ -228,7 +232,7 @@ impl WhoAnswer {
             entries: one.entries.clone(),
             receipts: one.entries.iter().map(|index| format!("/v1/receipts/{index}")).collect(),
             must_be_told: one.must_be_told,
-            recall: "not_opened",
+            recall: report::RECALL,
         };
         Self {
             state: report.state.code(),

@@ -19,7 +19,7 @@ use super::caller::{Caller, Door, Entrance};
 use super::health;
 use super::limits::RequestLimits;
 use super::openapi;
-use super::partner::{intake, leads, log, oauth, receipts, whoami};
+use super::partner::{intake, leads, log, oauth, questions, receipts, whoami};
 use super::problem::net::{json_error, path_error, query_error};
 use super::public;
 
@@ -148,6 +148,8 @@ pub fn table() -> Table {
         .add(Method::GET, "/v1/leads", leads::list)
         .add(Method::GET, "/v1/leads/{id}", leads::one)
         .add(Method::GET, "/v1/receipts/{index}", receipts::show)
+        .add(Method::POST, "/v1/audit/find", questions::find)
+        .add(Method::POST, "/v1/audit/who", questions::who)
         .add(Method::GET, "/ledger/v1/checkpoint", log::published)
         .add(Method::GET, "/ledger/v1/checkpoint.latest", log::latest)
         .add(Method::GET, "/ledger/v1/tile/entries/{path:.*}", log::entries)

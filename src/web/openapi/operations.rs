@@ -146,6 +146,18 @@ const OPERATIONS: &[Operation] = &[
         ..get("/v1/receipts/{index}", "readReceipt", "The receipt of an entry, as a tlog-proof.")
     },
     Operation {
+        scope: Some(AUDIT),
+        takes: Some((JSON, "Question")),
+        gives: Some((JSON, "Answer")),
+        ..post("/v1/audit/find", "findEntries", "Entries by what they say, a page at a time.")
+    },
+    Operation {
+        scope: Some(AUDIT),
+        takes: Some((JSON, "WhoQuestion")),
+        gives: Some((JSON, "Who")),
+        ..post("/v1/audit/who", "whoHasData", "Which partners received anything of a person.")
+    },
+    Operation {
         gives: Some((TEXT, "Text")),
         ..get(
             "/ledger/v1/checkpoint",

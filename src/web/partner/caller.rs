@@ -251,6 +251,11 @@ impl PartnerCaller {
         if self.scopes.intake { Ok(()) } else { Err(Problem::insufficient_scope(INTAKE)) }
     }
 
+    /// Who asks, for the stories.
+    pub fn asker(&self) -> Asker {
+        Asker { partner: self.partner, certificate: self.certificate, request: self.request }
+    }
+
     /// Whether it is an auditor, who may read entries of everybody.
     pub fn audits(&self) -> bool {
         self.scopes.audit

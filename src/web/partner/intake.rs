@@ -1,6 +1,6 @@
 //! Intake: our own collection points hand in what people left.
 
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use actix_web::http::header::HeaderMap;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,7 @@ use crate::secret::Personal;
 use crate::web::problem::{Code, Problem};
 use crate::web::recorded::Recorded;
 
+use super::body::{demand_json, read_json};
 use super::caller::PartnerCaller;
 
 /// Longest `Idempotency-Key`, in characters.
@@ -80,7 +81,7 @@ pub async fn hand_in(
     gateway: web::Data<Gateway>,
 ) -> Result<HttpResponse, Problem> {
     caller.require_intake()?;
-    check_type(request.headers())?;
+    demand_json(request.headers())?;
     let once = once(&caller, request.headers(), &body)?;
     let batch = read(&body)?;
     if let Some(entry) = intake::find_replay(&gateway, &once).await? {
@@ -98,17 +99,6 @@ pub async fn hand_in(
         Recorded::from(receipt).tell(&mut answer);
     }
     Ok(answer.json(TakenBody::of(&taken)))
-}
-
-/// JSON as it is: another type or a coded body is not even looked at.
-fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next()).map(str::trim);
-    let json = kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
-    if json && !headers.contains_key(CONTENT_ENCODING) {
-        return Ok(());
-    }
-    Err(Problem::new(Code::UnsupportedMediaType))
 }
 
 fn once(caller: &PartnerCaller, headers: &HeaderMap, body: &[u8]) -> Result<Once, Problem> {
@@ -134,10 +124,7 @@ fn once(caller: &PartnerCaller, headers: &HeaderMap, body: &[u8]) -> Result<Once
 /// # Errors
 /// Not JSON of this form, or a collection point, time or digest that is none.
 pub fn read(body: &[u8]) -> Result<Vec<Submission>, Problem> {
-    let batch: BatchBody = serde_json::from_slice(body).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        Problem::new(Code::InvalidBody).detail(format!("wrong at line {line}, column {column}"))
-    })?;
+    let batch: BatchBody = read_json(body)?;
     batch.contacts.into_iter().enumerate().map(|(at, one)| one.read(at)).collect()
 }
 

@@ -12,7 +12,7 @@ use crate::domain::disclosure::Request;
 use crate::domain::field::{Field, FieldSet};
 use crate::domain::purpose::Purpose;
 use crate::flows::Gateway;
-use crate::flows::release::{self, Asker, LEADS_MAX, LEADS_USUAL, Lead, PageRequest, Released};
+use crate::flows::release::{self, LEADS_MAX, LEADS_USUAL, Lead, PageRequest, Released};
 use crate::secret::Personal;
 use crate::web::problem::{Code, Problem};
 use crate::web::recorded::Recorded;
@@ -71,7 +71,7 @@ pub async fn list(
         cursor: query.cursor,
     };
     caller.require(ask.what.purpose)?;
-    let released = release::page(&gateway, asker(&caller), ask).await?;
+    let released = release::page(&gateway, caller.asker(), ask).await?;
     let next = released.next.as_ref().map(|cursor| next_link(&request, cursor));
     let proof = inline_proof(&request, &released);
     let body = PageBody(&released, proof.as_deref());
@@ -96,13 +96,9 @@ pub async fn one(
     let fields = query.fields.as_deref().map(fields).transpose()?;
     caller.require(purpose)?;
     let what = Request { purpose, fields, territory: None, point: None };
-    let released = release::one(&gateway, asker(&caller), what, &id).await?;
+    let released = release::one(&gateway, caller.asker(), what, &id).await?;
     let proof = inline_proof(&request, &released);
     Ok(answer(&released, proof.is_some(), &OneBody(&released, proof.as_deref())))
-}
-
-fn asker(caller: &PartnerCaller) -> Asker {
-    Asker { partner: caller.partner, certificate: caller.certificate, request: caller.request }
 }
 
 /// The receipt under the checkpoint of the very commit that holds the entry, where the client

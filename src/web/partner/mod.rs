@@ -1,5 +1,7 @@
 //! The partner door: mutual TLS, every request judged anew.
 
+mod body;
+
 /// Who a request is from: certificate, then token.
 pub mod caller;
 
@@ -23,6 +25,9 @@ pub mod leads;
 
 /// Checkpoints, tiles and proofs of the log.
 pub mod log;
+
+/// Auditors ask the ledger.
+pub mod questions;
 
 /// The proof of an entry.
 pub mod receipts;

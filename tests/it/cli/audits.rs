@@ -106,10 +106,20 @@ fn a_bundle_is_accepted_offline_and_refused_once_it_is_touched() {
         let plain = installed.run(&["verify", "bundle", name, "--policy", key.as_str()]);
         assert!(said(&plain).contains("VERIFIED offline"), "{}", said(&plain));
 
+        let proved = folder.path().join("who.zip");
+        let proved = proved.to_str().unwrap();
+        let who = ["--json", "audit", "who", "--bundle", proved];
+        let who = json(&installed.run_with(&who, &address(1)), 0);
+        assert_eq!(who["bundle"]["entries"], 1, "one release");
+        assert_eq!(who["holdings"][0]["entries"].as_array().unwrap().len(), 1);
+        let check = ["--json", "verify", "bundle", proved, "--policy", key.as_str()];
+        assert_eq!(json(&installed.run(&check), 0)["entries"], 1);
+
         let mut bytes = std::fs::read(&file).unwrap();
         let place = bytes.len() / 2;
         bytes[place] ^= 1;
         std::fs::write(&file, bytes).unwrap();
+        let check = ["--json", "verify", "bundle", name, "--policy", key.as_str()];
         failure(&installed.run(&check), 1);
         assert_eq!(code(&installed.run(&["verify", "bundle", name, "--policy", "missing"])), 3);
     }

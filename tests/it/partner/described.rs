@@ -303,6 +303,29 @@ fn check_intake(said: &mut Description, guest: &mut Guest) {
     }
 }
 
+fn check_questions(said: &mut Description, guest: &mut Guest) {
+    let bearer = format!("Bearer {}", guest.token);
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let email = crate::harness::world::address(0);
+    for (path, schema, question) in [
+        ("/v1/audit/who", "WhoQuestion", json!({ "email": email })),
+        (
+            "/v1/audit/find",
+            "Question",
+            json!({ "email": email, "kind": "release", "limit": 1, "fields": ["email"] }),
+        ),
+        ("/v1/audit/find", "Question", json!({ "decision": "withhold", "oldest_first": true })),
+    ] {
+        let schema = &said.document["components"]["schemas"][schema];
+        assert_eq!(complaints(&said.document, schema, &question, ""), Vec::<String>::new());
+        let body = question.to_string();
+        let answer = guest.wire.call("POST", path, &headers, body.as_bytes());
+        assert_eq!(answer.says(), "200 ", "{question}");
+        said.check("POST", path, &answer);
+        said.check("POST", path, &guest.wire.call("POST", path, &headers, b"{]"));
+    }
+}
+
 #[test]
 fn every_answer_is_what_the_description_for_programs_says() {
     let (world, reseller, own, auditor) = wait(async {
@@ -322,7 +345,9 @@ fn every_answer_is_what_the_description_for_programs_says() {
     check_tokens(&mut said, &mut guest);
     check_leads(&mut said, &mut guest);
     check_intake(&mut said, &mut Guest::enter(&doors, &own));
-    check_log(&mut said, &mut Guest::enter(&doors, &auditor));
+    let mut auditor = Guest::enter(&doors, &auditor);
+    check_log(&mut said, &mut auditor);
+    check_questions(&mut said, &mut auditor);
     assert_eq!(said.unseen(), Vec::<String>::new(), "these were never called");
 }
 

@@ -18,6 +18,8 @@ mod log;
 
 mod oauth;
 
+mod questions;
+
 mod raw;
 
 mod tokens;
