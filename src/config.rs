@@ -21,6 +21,9 @@ pub struct Settings {
     /// Where checkpoints are kept besides the anchor file; a section each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub anchors: Vec<AnchorSettings>,
+    /// Buckets of S3-compatible stores that anchors and exports name; a section each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buckets: Vec<BucketSettings>,
 }
 
 /// `[store]`
@@ -112,6 +115,8 @@ impl LedgerSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AnchorKind {
+    /// A folder of a bucket with one object per checkpoint.
+    Bucket,
     /// A folder with one file per checkpoint.
     Folder,
     /// A local git repository with one commit per checkpoint.
@@ -124,11 +129,41 @@ pub enum AnchorKind {
 pub struct AnchorSettings {
     /// What kind of place.
     pub kind: AnchorKind,
-    /// Where: a folder.
+    /// Where: a folder, or `s3://BUCKET/FOLDER`.
     pub place: String,
     /// A checkpoint is added at most so often, in seconds.
     #[serde(default = "anchor_every_default")]
     pub every_s: u32,
+}
+
+/// `[[buckets]]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct BucketSettings {
+    /// Name of the bucket in its store; `s3://NAME/FOLDER` means a folder in it.
+    pub name: String,
+    /// Address of the store: `https://HOST`, or `http://127.0.0.1:PORT` on this machine.
+    pub endpoint: String,
+    /// Region that signatures name.
+    #[serde(default = "region_default")]
+    pub region: String,
+    /// File with the access key, in the form of `~/.aws/credentials` (mode 0600).
+    pub credentials_file: PathBuf,
+    /// Authority of the store's certificate in PEM; left out, those of the operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority_file: Option<PathBuf>,
+}
+
+impl BucketSettings {
+    /// Whether requests are protected on their way: TLS, or a way that stays on this machine.
+    fn is_protected(&self) -> bool {
+        let Some(rest) = self.endpoint.strip_prefix("http://") else {
+            return self.endpoint.starts_with("https://");
+        };
+        let host = rest.split('/').next().unwrap_or_default();
+        let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+        matches!(host, "127.0.0.1" | "localhost" | "[::1]")
+    }
 }
 
 impl Default for DoorSettings {
@@ -161,6 +196,10 @@ fn evidence_dir_default() -> PathBuf {
 /// 4 × 60 × 60 seconds: long enough for a night's repair, short enough to be noticed.
 const fn acceptable_anchor_failure_default() -> u32 {
     14_400
+}
+
+fn region_default() -> String {
+    "us-east-1".to_owned()
 }
 
 const fn anchor_every_default() -> u32 {
@@ -244,6 +283,16 @@ impl Settings {
         if self.anchors.iter().any(|anchor| anchor.every_s == 0) {
             return wrong("anchors.every_s", "must be at least 1");
         }
+        let mut buckets = self.anchors.iter().filter(|anchor| anchor.kind == AnchorKind::Bucket);
+        if buckets.any(|anchor| !anchor.place.starts_with("s3://")) {
+            return wrong("anchors.place", "must be s3://BUCKET/FOLDER where kind is \"bucket\"");
+        }
+        if !self.buckets.iter().all(BucketSettings::is_protected) {
+            return wrong(
+                "buckets.endpoint",
+                "must begin with https:// (http:// on loopback only)",
+            );
+        }
         Ok(())
     }
 
@@ -265,8 +314,14 @@ impl Settings {
         {
             *policy = folder.join(&*policy);
         }
+        for bucket in &mut self.buckets {
+            let files = [Some(&mut bucket.credentials_file), bucket.authority_file.as_mut()];
+            for file in files.into_iter().flatten().filter(|file| file.is_relative()) {
+                *file = folder.join(&*file);
+            }
+        }
         for anchor in &mut self.anchors {
-            if Path::new(&anchor.place).is_relative() {
+            if anchor.kind != AnchorKind::Bucket && Path::new(&anchor.place).is_relative() {
                 anchor.place = folder.join(&anchor.place).display().to_string();
             }
         }
@@ -280,7 +335,7 @@ impl Settings {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests fail loudly")]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail loudly")]
 mod tests {
     use super::*;
 
@@ -314,5 +369,24 @@ mod tests {
         assert!(Settings::parse("x.toml", &plain).unwrap_err().to_string().contains("loopback"));
         let http = format!("{GOOD}\n[doors]\npublic_url = \"http://localhost\"");
         assert!(Settings::parse("x.toml", &http).unwrap_err().to_string().contains("https://"));
+    }
+
+    #[test]
+    fn a_bucket_is_reached_over_tls_or_on_this_machine() {
+        let parse = |endpoint: &str| {
+            let bucket = format!(
+                "{GOOD}\n[[buckets]]\nname = \"b\"\nendpoint = \"{endpoint}\"\n\
+                 credentials_file = \"key\"\n[[anchors]]\nkind = \"bucket\"\nplace = \"s3://b/c\""
+            );
+            Settings::parse("x.toml", &bucket)
+        };
+        for good in ["https://s3.example", "http://127.0.0.1:9000", "http://[::1]:9000"] {
+            let settings = parse(good).unwrap().beside(Path::new("/etc/fieldgate"));
+            assert_eq!(settings.buckets[0].credentials_file, Path::new("/etc/fieldgate/key"));
+            assert_eq!(settings.anchors[0].place, "s3://b/c");
+        }
+        for bad in ["http://s3.example", "http://127.0.0.1.example", "ftp://x", "s3.example"] {
+            assert!(parse(bad).unwrap_err().to_string().contains("buckets.endpoint"), "{bad}");
+        }
     }
 }

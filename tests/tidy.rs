@@ -42,6 +42,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("comfy_table", &["cli/"]),
     ("csv", &["cli/"]),
     ("reqwest", &["cli/", "jobs/"]),
+    ("object_store", &["jobs/bucket/"]),
+    ("http_body_util", &["jobs/bucket/"]),
     ("actix_web", &["web/", "cli/serve", "cli/doors", "cli/witness"]),
     ("actix_http", &["web/"]),
     ("actix_server", &["web/", "cli/serve", "cli/doors"]),

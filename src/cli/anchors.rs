@@ -13,13 +13,15 @@ use crate::flows::outside::{AMBER_S, Outsider, Reach};
 use crate::flows::{Alarm, Gateway};
 use crate::jobs::alarm_watch;
 use crate::jobs::anchor::{
-    self, Anchor, AnchorFile, AnchorFolder, AnchorRepository, Place, PlaceFault, Round,
+    self, Anchor, AnchorBucket, AnchorFile, AnchorFolder, AnchorRepository, Place, PlaceFault,
+    Round,
 };
 use crate::ledger::sighting::{Sighting, SightingError, hold_against};
 use crate::store::{Store, StoreError};
 use crate::web::health::{Check, Condition};
 use crate::web::metrics::Metrics;
 
+use super::buckets;
 use super::installation::{Installation, Reading, chain, wait};
 use super::say::{Ending, Failure, Say, Voice};
 
@@ -33,28 +35,35 @@ holds receipts. docs/guides/alarms.md says how";
 
 /// Every place of the settings, the anchor file first. Names are those of alarms and problems,
 /// which partners read too: they tell no path.
-pub(super) fn places(settings: &Settings) -> Vec<Anchor> {
-    let file = Anchor {
+fn places(settings: &Settings) -> Result<Vec<Anchor>, Failure> {
+    let mut found = vec![file(settings)];
+    for (number, one) in (1..).zip(&settings.anchors) {
+        found.push(place(settings, number, one)?);
+    }
+    Ok(found)
+}
+
+fn file(settings: &Settings) -> Anchor {
+    Anchor {
         name: "anchor file".to_owned(),
         kind: "file",
         reach: Reach::Near,
         place: Place::File(Arc::new(AnchorFile::new(&settings.ledger.anchor_file))),
         every: FILE_EVERY,
-    };
-    let mut found = vec![file];
-    for (number, one) in (1..).zip(&settings.anchors) {
-        found.push(place(number, one));
     }
-    found
 }
 
-fn place(number: u32, one: &AnchorSettings) -> Anchor {
+fn place(settings: &Settings, number: u32, one: &AnchorSettings) -> Result<Anchor, Failure> {
     let (kind, place) = match one.kind {
+        AnchorKind::Bucket => {
+            let bucket = buckets::open(settings, &one.place)?;
+            ("bucket", Place::Bucket(Arc::new(AnchorBucket::new(bucket))))
+        }
         AnchorKind::Folder => ("folder", Place::Folder(Arc::new(AnchorFolder::new(&one.place)))),
         AnchorKind::Git => ("git", Place::Git(Arc::new(AnchorRepository::new(&one.place)))),
     };
     let every = Duration::from_secs(u64::from(one.every_s));
-    Anchor { name: format!("anchor {number} ({kind})"), kind, reach: Reach::Far, place, every }
+    Ok(Anchor { name: format!("anchor {number} ({kind})"), kind, reach: Reach::Far, place, every })
 }
 
 /// How one place and the ledger stand to each other.
@@ -94,7 +103,7 @@ pub(super) fn demand_agreement(settings: &Settings, store: &Store) -> Result<(),
         let says = format!("an alarm stands since {says} ({})", folder.display());
         return Err(Failure::new(Ending::Conflict, says).hint(WAYS_OUT));
     }
-    for anchor in places(settings) {
+    for anchor in places(settings)? {
         match stand(store, &settings.ledger.origin, &anchor)? {
             Stand::Empty | Stand::Agrees(_) => {}
             Stand::Contradicts(alarm, note) => {
@@ -112,12 +121,16 @@ pub(super) fn demand_agreement(settings: &Settings, store: &Store) -> Result<(),
 }
 
 /// Starts a job for each place, and the one that keeps evidence. Runs on a runtime.
-pub(super) fn start(open: &Installation, metrics: &Arc<Metrics>) -> Vec<JoinHandle<()>> {
+pub(super) fn start(
+    open: &Installation,
+    metrics: &Arc<Metrics>,
+) -> Result<Vec<JoinHandle<()>>, Failure> {
     let limit = open.settings.ledger.acceptable_anchor_failure_s;
     open.gateway.outside().accept_silence_of(limit);
     let folder = open.settings.ledger.evidence_dir.clone();
+    let places = places(&open.settings)?;
     let mut jobs = vec![tokio::spawn(alarm_watch::run(open.gateway.clone(), folder))];
-    for anchor in places(&open.settings) {
+    for anchor in places {
         let (metrics, gateway) = (Arc::clone(metrics), open.gateway.clone());
         let seen = move |kind, round: Round| {
             let agrees = matches!(round, Round::Looked | Round::Added);
@@ -125,17 +138,16 @@ pub(super) fn start(open: &Installation, metrics: &Arc<Metrics>) -> Vec<JoinHand
         };
         jobs.push(tokio::spawn(anchor::run(open.gateway.clone(), anchor, seen)));
     }
-    jobs
+    Ok(jobs)
 }
 
 /// A last checkpoint for the anchor file before the process ends: what is restored tomorrow is
 /// compared with it.
 pub(super) async fn finish(open: &Installation) {
-    for anchor in places(&open.settings) {
-        if anchor.reach == Reach::Near && open.gateway.alarm_raised().is_none() {
-            open.gateway.outside().expect(&anchor.name, anchor.reach, open.gateway.now());
-            anchor::round(&open.gateway, &anchor, true).await;
-        }
+    let anchor = file(&open.settings);
+    if open.gateway.alarm_raised().is_none() {
+        open.gateway.outside().expect(&anchor.name, anchor.reach, open.gateway.now());
+        anchor::round(&open.gateway, &anchor, true).await;
     }
 }
 
@@ -190,7 +202,7 @@ impl Say for Standings {
 /// an alarm whose cause is gone.
 pub(super) fn show(open: &Reading, settle: bool, voice: Voice) -> Result<Ending, Failure> {
     let (mut anchors, mut sound) = (Vec::new(), true);
-    for anchor in places(&open.settings) {
+    for anchor in places(&open.settings)? {
         let (agrees, says) = match stand(&open.store, &open.settings.ledger.origin, &anchor)? {
             Stand::Empty => (true, "holds nothing yet".to_owned()),
             Stand::Agrees(size) => (true, format!("agrees at {size} entries")),

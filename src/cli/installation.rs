@@ -156,8 +156,9 @@ fn hex_digit(letter: u8) -> Option<u8> {
     char::from(letter).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
+/// Refuses a file with a secret that others than its owner may read.
 #[cfg(unix)]
-fn check_mode(path: &Path) -> Result<(), Failure> {
+pub(super) fn check_mode(path: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt as _;
     let Ok(facts) = std::fs::metadata(path) else { return Ok(()) };
     if facts.permissions().mode() & 0o077 != 0 {
@@ -168,8 +169,9 @@ fn check_mode(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Modes are a matter of Unix.
 #[cfg(not(unix))]
-fn check_mode(_: &Path) -> Result<(), Failure> {
+pub(super) fn check_mode(_: &Path) -> Result<(), Failure> {
     Ok(())
 }
 

@@ -7,6 +7,8 @@ mod audits;
 
 mod anchors;
 
+mod buckets;
+
 mod confirm;
 
 mod contacts;

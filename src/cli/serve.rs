@@ -97,7 +97,7 @@ pub(super) async fn open_doors(
         master: open.master.clone(),
     };
     let mut doors = doors::open(opening).await?;
-    let jobs = anchors::start(open, doors.metrics());
+    let jobs = anchors::start(open, doors.metrics())?;
     doors.run_beside(jobs);
     let asking = witnesses::start(&open.gateway, doors.publishing())?;
     doors.run_beside(asking);

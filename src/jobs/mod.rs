@@ -6,6 +6,9 @@ pub mod alarm_watch;
 /// Keeps checkpoints outside the database, and looks at what is kept there.
 pub mod anchor;
 
+/// A folder in a bucket of an S3-compatible store.
+pub mod bucket;
+
 /// Publishes checkpoints.
 pub mod publisher;
 

@@ -201,6 +201,7 @@ pub(super) fn settings(folder: &Folder) -> Result<(Settings, Listeners), Failure
         },
         ledger: LedgerSettings::of("demo.example.com/fieldgate".to_owned()),
         anchors: Vec::new(),
+        buckets: Vec::new(),
     };
     let text = toml::to_string_pretty(&settings).map_err(Failure::broken)?;
     write_private(&folder.config(), text.as_bytes())?;

@@ -4,6 +4,8 @@
 //! starts again, a second replica and a copied database all go on from the same point. Whoever
 //! comes second with another history finds the first one's note.
 
+mod bucket;
+
 mod file;
 
 mod folder;
@@ -18,6 +20,7 @@ use crate::flows::anchor::{compare, offer};
 use crate::flows::outside::{self, Reach};
 use crate::flows::{Error, Gateway};
 
+pub use bucket::AnchorBucket;
 pub use file::{AnchorFile, newest_line};
 pub use folder::AnchorFolder;
 pub use git::AnchorRepository;
@@ -56,6 +59,8 @@ pub enum Kept {
 /// A place outside the database where checkpoints are kept.
 #[derive(Debug, Clone)]
 pub enum Place {
+    /// A bucket with one object per checkpoint.
+    Bucket(Arc<AnchorBucket>),
     /// An append-only file.
     File(Arc<AnchorFile>),
     /// A folder with one file per checkpoint.
@@ -71,6 +76,7 @@ impl Place {
     /// The place cannot be read.
     pub async fn newest(&self) -> Result<Option<String>, PlaceFault> {
         match self.clone() {
+            Self::Bucket(bucket) => bucket.newest().await,
             Self::File(file) => aside(move || file.newest()).await,
             Self::Folder(folder) => aside(move || folder.newest()).await,
             Self::Git(repository) => aside(move || repository.newest()).await,
@@ -83,6 +89,7 @@ impl Place {
     /// The place cannot be written.
     pub async fn keep(&self, size: u64, note: String) -> Result<Kept, PlaceFault> {
         match self.clone() {
+            Self::Bucket(bucket) => bucket.keep(size, &note).await,
             Self::File(file) => aside(move || file.keep(size, &note)).await,
             Self::Folder(folder) => aside(move || folder.keep(size, &note)).await,
             Self::Git(repository) => aside(move || repository.keep(size, &note)).await,

@@ -1,5 +1,7 @@
 //! Checkpoints outside the database: kept, compared, and what happens when they disagree.
 
+mod bucket;
+
 mod kept;
 
 mod split;

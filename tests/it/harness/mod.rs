@@ -7,6 +7,8 @@
     reason = "a shared fixture: every test uses a part of it"
 )]
 
+pub mod bucket;
+
 pub mod doors;
 
 pub mod dump;

@@ -106,7 +106,8 @@ impl Installed {
         self.edit_settings(|settings| format!("{settings}{text}"));
     }
 
-    fn edit_settings(&self, edit: impl FnOnce(String) -> String) {
+    /// Rewrites the settings file.
+    pub fn edit_settings(&self, edit: impl FnOnce(String) -> String) {
         let path = self.home().join("fieldgate.toml");
         let settings = edit(std::fs::read_to_string(&path).unwrap());
         std::fs::write(&path, settings).unwrap();
@@ -293,7 +294,7 @@ pub fn install_provider() {
 
 /// A port below those that the system gives to outgoing connections: a gateway that is started
 /// again must find its own still free.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let begin = u16::try_from(std::process::id() % 200).unwrap() * 50;
     loop {
