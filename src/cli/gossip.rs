@@ -4,7 +4,7 @@
 //! holds receipts compares them with what everybody can fetch, and the second history shows.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -93,9 +93,9 @@ impl Gossip {
     }
 }
 
-pub(super) fn run(asked: &GossipArguments, voice: Voice) -> Result<Ending, Failure> {
+pub(super) fn run(asked: &GossipArguments, config: &Path, voice: Voice) -> Result<Ending, Failure> {
     let policy = policy(&asked.policy)?;
-    let mut log = asked.place.open()?;
+    let mut log = asked.place.open(config)?;
     policy.check(log.note()).map_err(|fault| {
         let says = format!("the published checkpoint does not convince: {}", chain(&fault));
         Failure::new(Ending::Wrong, says)

@@ -58,7 +58,7 @@ pub(super) fn run(command: &LedgerCommand, config: &Path, voice: Voice) -> Resul
             super::anchors::show(&Reading::open(config)?, *settle, voice)
         }
         LedgerCommand::Export(asked) => export::run(asked, config, voice),
-        LedgerCommand::Gossip(asked) => gossip::run(asked, voice),
+        LedgerCommand::Gossip(asked) => gossip::run(asked, config, voice),
     }
 }
 

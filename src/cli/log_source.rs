@@ -1,4 +1,5 @@
-//! A published log at the command line: a folder that was exported, or a door that serves it.
+//! A published log at the command line: a folder or a bucket with an export, or a door that
+//! serves it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,10 +7,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use crate::jobs::bucket::Bucket;
 use crate::ledger::Cause;
 use crate::ledger::published::{Fetch, Published};
 
-use super::installation::{chain, read_file};
+use super::buckets;
+use super::installation::{chain, load, read_file};
 use super::pull::{Client, ClientError};
 use super::say::{Ending, Failure};
 
@@ -23,8 +26,12 @@ const FILE_BYTES_MAX: u64 = 256 * 65_537;
 #[derive(Debug, Args)]
 pub(super) struct LogPlace {
     /// A folder that `ledger export` wrote.
-    #[arg(long, value_name = "DIR", conflicts_with = "url")]
-    pub(super) dir: Option<PathBuf>,
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["url", "object_store"])]
+    dir: Option<PathBuf>,
+    /// What `ledger export` put into an object store: `s3://NAME/FOLDER`, where a section
+    /// `[[buckets]]` of the settings has that name.
+    #[arg(long, value_name = "URL", conflicts_with = "url")]
+    object_store: Option<String>,
     /// A log that is served: the address below which `checkpoint` stands, such as
     /// <https://gate.example:8443/ledger/v1>.
     #[arg(long, requires_all = ["cert", "ca", "client_id"])]
@@ -43,8 +50,9 @@ pub(super) struct LogPlace {
     client_id: Option<String>,
 }
 
-/// A folder or a door.
+/// A folder, a bucket or a door.
 pub(super) enum LogSource {
+    Bucket(Bucket, tokio::runtime::Runtime),
     Folder(PathBuf),
     Door(Box<LogDoor>),
 }
@@ -59,20 +67,40 @@ pub(super) struct LogDoor {
 impl LogPlace {
     /// Whether one was named.
     pub(super) fn is_named(&self) -> bool {
-        self.dir.is_some() || self.url.is_some()
+        self.dir.is_some() || self.object_store.is_some() || self.url.is_some()
     }
 
-    /// Opens the log that was named.
-    pub(super) fn open(&self) -> Result<Published<LogSource>, Failure> {
-        let source = match (&self.dir, &self.url) {
-            (Some(dir), _) => LogSource::Folder(dir.clone()),
-            (None, Some(url)) => LogSource::Door(Box::new(self.door(url)?)),
-            (None, None) => {
-                let failure = Failure::new(Ending::Invalid, "no published log was named");
-                return Err(failure.hint("--dir DIR or --url URL"));
-            }
-        };
+    /// Opens the log that was named; the settings tell where buckets are.
+    pub(super) fn open(&self, config: &Path) -> Result<Published<LogSource>, Failure> {
+        let source = self.source(config)?;
         Published::open(source).map_err(|error| Failure::new(Ending::Unknown, chain(&error)))
+    }
+
+    /// The keys that an export holds beside the log; a door serves none.
+    pub(super) fn own_keys(&self, config: &Path) -> Result<Option<String>, Failure> {
+        if self.url.is_some() {
+            return Ok(None);
+        }
+        let fetched = self.source(config)?.fetch(&["log.vkey".to_owned()]);
+        let found = fetched.map_err(|error| Failure::new(Ending::Unknown, error))?;
+        let text = found.into_iter().flatten().next();
+        Ok(text.and_then(|bytes| String::from_utf8(bytes).ok()))
+    }
+
+    fn source(&self, config: &Path) -> Result<LogSource, Failure> {
+        match (&self.dir, &self.object_store, &self.url) {
+            (Some(dir), ..) => Ok(LogSource::Folder(dir.clone())),
+            (None, Some(url), _) => {
+                let bucket = buckets::open(&load(config)?, url)?;
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                Ok(LogSource::Bucket(bucket, runtime.map_err(Failure::broken)?))
+            }
+            (None, None, Some(url)) => Ok(LogSource::Door(Box::new(self.door(url)?))),
+            (None, None, None) => {
+                let failure = Failure::new(Ending::Invalid, "no published log was named");
+                Err(failure.hint("--dir DIR, --object-store URL or --url URL"))
+            }
+        }
     }
 
     fn door(&self, url: &str) -> Result<LogDoor, Failure> {
@@ -99,6 +127,11 @@ impl Fetch for LogSource {
         match self {
             Self::Folder(folder) => {
                 paths.iter().map(|path| Ok(read_part(&folder.join(path))?)).collect()
+            }
+            Self::Bucket(bucket, runtime) => {
+                let files = paths.iter().map(|path| bucket.get(path));
+                let files = stream::iter(files).buffered(AT_ONCE).try_collect();
+                Ok(runtime.block_on(files)?)
             }
             Self::Door(door) => door.fetch(paths),
         }

@@ -33,6 +33,8 @@ mod crash;
 
 mod doors;
 
+mod exported;
+
 mod journeys;
 
 mod log;

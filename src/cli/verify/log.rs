@@ -77,7 +77,7 @@ pub(in super::super) fn run(
     }
     let begun = Clock::System.now();
     let (report, also, remark) = if asked.place.is_named() {
-        published(asked, voice)?
+        published(asked, config, voice)?
     } else {
         stored(asked, config, voice)?
     };
@@ -163,17 +163,15 @@ fn walk<A: Archive>(
     Ok((report, changed.into_iter().collect()))
 }
 
-/// A folder or a served log: what its checkpoint promises.
-fn published(asked: &VerifyLog, voice: Voice) -> Result<Walked, Failure> {
-    let mut log = asked.place.open()?;
-    let (trusted, remark) = match (&asked.policy, &asked.place.dir) {
-        (Some(named), _) => (policy(named)?, None),
-        (None, Some(dir)) => {
-            let own = dir.join("log.vkey");
-            let text = std::fs::read_to_string(&own).map_err(|_| nobody_trusted())?;
-            (of_lines(&text)?, Some("by the key in the folder itself: compare it with yours"))
+/// An export or a served log: what its checkpoint promises.
+fn published(asked: &VerifyLog, config: &Path, voice: Voice) -> Result<Walked, Failure> {
+    let mut log = asked.place.open(config)?;
+    let (trusted, remark) = match &asked.policy {
+        Some(named) => (policy(named)?, None),
+        None => {
+            let own = asked.place.own_keys(config)?.ok_or_else(nobody_trusted)?;
+            (of_lines(&own)?, Some("by the key in the folder itself: compare it with yours"))
         }
-        (None, None) => return Err(nobody_trusted()),
     };
     let resume = Resume::open(asked.resume.as_deref())?;
     let plan = Plan {

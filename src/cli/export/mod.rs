@@ -4,7 +4,8 @@
 //! whole or not at all, and the checkpoint last: whatever moment the run is cut off at, the
 //! checkpoint that stands there promises only what is there.
 
-use std::collections::BTreeSet;
+mod target;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,17 +14,25 @@ use serde::Serialize;
 
 use crate::ledger::prove::{ProveError, serve};
 use crate::ledger::{Archive as _, Notary};
+use crate::merkle::checkpoint::Checkpoint;
+use crate::merkle::note::Note;
 use crate::merkle::tile::tiles_of;
 use crate::store::{ReadTx, StoreError};
 
-use super::installation::{Reading, chain, write_public};
+use super::buckets;
+use super::installation::{Reading, chain};
 use super::say::{Ending, Failure, Say, Voice};
+use target::Target;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ExportArguments {
     /// Folder; what is there already and full is kept.
-    #[arg(long)]
-    dir: PathBuf,
+    #[arg(long, required_unless_present = "object_store", conflicts_with = "object_store")]
+    dir: Option<PathBuf>,
+    /// The same in an object store: `s3://NAME/FOLDER`, where a section `[[buckets]]` of the
+    /// settings has that name.
+    #[arg(long, value_name = "URL")]
+    object_store: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -46,46 +55,13 @@ impl Say for Exported {
     }
 }
 
-/// A folder that gets the files.
-struct Target {
-    dir: PathBuf,
-    /// Folders whose lists of names are not flushed yet.
-    touched: BTreeSet<PathBuf>,
-}
-
-impl Target {
-    fn has(&self, path: &str) -> bool {
-        self.dir.join(path).exists()
-    }
-
-    fn write(&mut self, path: &str, bytes: &[u8]) -> Result<(), Failure> {
-        let file = self.dir.join(path);
-        let failed =
-            |error: io::Error| Failure::broken(format!("cannot write {}: {error}", file.display()));
-        if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder).map_err(failed)?;
-            let above = folder.ancestors().take_while(|above| above.starts_with(&self.dir));
-            self.touched.extend(above.map(Path::to_owned));
-        }
-        write_public(&file, bytes)
-    }
-
-    /// Everything written so far survives the loss of power when this returns.
-    fn settle(&mut self) -> Result<(), Failure> {
-        for folder in std::mem::take(&mut self.touched) {
-            let flushed = std::fs::File::open(&folder).and_then(|folder| folder.sync_all());
-            flushed.map_err(|error| {
-                Failure::broken(format!("cannot flush {}: {error}", folder.display()))
-            })?;
-        }
-        Ok(())
-    }
-}
-
 pub(super) fn run(asked: &ExportArguments, config: &Path, voice: Voice) -> Result<Ending, Failure> {
     let open = Reading::open(config)?;
     let notary = open.notary()?;
-    let target = Target { dir: asked.dir.clone(), touched: BTreeSet::new() };
+    let target = match (&asked.object_store, &asked.dir) {
+        (Some(url), _) => Target::bucket(buckets::open(&open.settings, url)?)?,
+        (None, dir) => Target::folder(dir.as_deref().unwrap_or(Path::new("."))),
+    };
     let bar = if voice.is_json() { ProgressBar::hidden() } else { ProgressBar::no_length() };
     let shown = bar.clone();
     let exported = open
@@ -107,6 +83,7 @@ fn export(
     bar: &ProgressBar,
 ) -> Result<Exported, Failure> {
     let head = tx.head().map_err(|error| Failure::broken(chain(&error)))?;
+    go_on_from(&target, head.size())?;
     let (mut written, mut kept, mut pruned) = (0_u64, 0_u64, 0_u64);
     let paths = tiles_of(head.size());
     bar.set_length(u64::try_from(paths.len()).unwrap_or(u64::MAX));
@@ -126,15 +103,26 @@ fn export(
             }
             Err(error) => return Err(Failure::broken(chain(&error))),
         };
-        target.write(&name, &bytes)?;
+        target.write(&name, bytes)?;
         written = written.saturating_add(1);
     }
     let note = notary.checkpoint(&head).map_err(|error| Failure::broken(chain(&error)))?;
     let keys: Vec<_> = notary.verifiers().iter().map(ToString::to_string).collect();
-    target.write("log.vkey", keys.join("\n").as_bytes())?;
+    target.write("log.vkey", keys.join("\n").into_bytes())?;
     target.settle()?;
-    target.write("checkpoint", note.to_string().as_bytes())?;
+    target.write("checkpoint", note.to_string().into_bytes())?;
     target.settle()?;
-    let to = target.dir.display().to_string();
+    let to = target.to_string();
     Ok(Exported { size: head.size(), written: written.saturating_add(2), kept, pruned, to })
+}
+
+/// Refuses to put a smaller log in the place of a larger one: whoever reads it would be shown a
+/// log that went back. What is no checkpoint is replaced.
+fn go_on_from(target: &Target, size: u64) -> Result<(), Failure> {
+    let Some(bytes) = target.read("checkpoint")? else { return Ok(()) };
+    let note = Note::parse(&bytes).ok();
+    let there = note.and_then(|note| Checkpoint::parse(note.text()).ok()).map(|one| one.size);
+    let Some(there) = there.filter(|there| *there > size) else { return Ok(()) };
+    let says = format!("{target} holds {there} entries, this ledger only {size}");
+    Err(Failure::new(Ending::Conflict, says).hint("`fieldgate ledger anchors` says who is right"))
 }
