@@ -20,6 +20,7 @@ mod schema;
 mod shelf;
 mod statement;
 mod track_rows;
+mod track_texts;
 mod tx;
 mod url;
 mod witness_store;

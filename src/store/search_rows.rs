@@ -13,7 +13,7 @@ use diesel::sql_types::{BigInt, Binary, Integer, Text};
 use super::error::StoreError;
 use super::ledger_rows::unsigned;
 use super::statement::fixed;
-use super::track_rows::{Fitting, MET, Run, Track, at_once};
+use super::track_rows::{Fitting, Run, Track, at_once, read_met};
 use super::tx::ReadTx;
 use crate::clock::Moment;
 use crate::domain::disclosure::Reason;
@@ -21,6 +21,8 @@ use crate::domain::field::FieldSet;
 use crate::domain::purpose::Purpose;
 use crate::id::{ContactNo, PartnerId, PolicyVersion, Thumbprint};
 use crate::ledger::Kind;
+
+pub use super::track_texts::{Statement, statements};
 
 /// What is asked for; everything that is set must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -134,8 +136,7 @@ fn tracks(tx: &mut ReadTx, search: &Search) -> Result<Option<Vec<Track>>, StoreE
     };
     let mut tracks = Vec::new();
     for asker in askers {
-        let met: Vec<i32> = fixed::<Integer>(MET).bind::<Integer, _>(asker).load(tx.statement())?;
-        let met = met.into_iter();
+        let met = read_met(tx, asker)?.into_iter();
         let fits = |shape: &i32| shapes.as_ref().is_none_or(|shapes| shapes.contains(shape));
         tracks.extend(met.filter(fits).map(|shape| Track::Asker(asker, shape)));
     }

@@ -10,6 +10,9 @@ use super::error::StoreError;
 use super::ledger_rows::{self, signed};
 use super::search_rows::Page;
 use super::statement::fixed;
+use super::track_texts::{
+    EVERY, HALVE, LATEST, MET, MET_AS_ROWS, OF_ASKER, OF_ASKERS, OF_SHAPE, OF_SHAPES, PERSON,
+};
 use super::tx::ReadTx;
 use crate::clock::{Moment, SECOND};
 use crate::id::ContactNo;
@@ -231,114 +234,16 @@ impl Run {
     }
 }
 
-/// The first index whose clock (`at + late`, which never falls) has reached a time.
-const HALVE: &str = "WITH RECURSIVE half (low, high) AS (SELECT CAST(0 AS BIGINT), $1 \
-     UNION ALL SELECT \
-     CASE WHEN coalesce(p.at + coalesce(p.late, 0), -9223372036854775807) < $2 \
-         THEN (low + high) / 2 + 1 ELSE low END, \
-     CASE WHEN coalesce(p.at + coalesce(p.late, 0), -9223372036854775807) < $2 \
-         THEN high ELSE (low + high) / 2 END \
-     FROM half LEFT JOIN ledger_projection p ON p.idx = (low + high) / 2 WHERE low < high) \
-     SELECT low FROM half WHERE low >= high";
-
-/// By how much the clock was ever set back, where it was more than `LATE`.
-const LATEST: &str = "SELECT coalesce(max(late), 0) FROM ledger_projection WHERE late > 60000000";
+/// Which shapes an asker ever met: one step of the index for each, whatever lies between.
+pub(super) fn read_met(tx: &mut ReadTx, asker: i32) -> Result<Vec<i32>, StoreError> {
+    let text = match tx.border() {
+        AnyConnection::Sqlite(_) => MET,
+        AnyConnection::Postgres(_) => MET_AS_ROWS,
+    };
+    Ok(fixed::<Integer>(text).bind::<Integer, _>(asker).load(tx.statement())?)
+}
 
 fn halve(tx: &mut ReadTx, size: i64, time: i64) -> Result<i64, StoreError> {
     let found = fixed::<BigInt>(HALVE).bind::<BigInt, _>(size).bind::<BigInt, _>(time);
     Ok(found.get_result(tx.statement())?)
-}
-
-/// A text for the newest first, and the same for the oldest first.
-macro_rules! both_ways {
-    ($before:literal, $after:literal) => {
-        (concat!($before, " DESC ", $after), concat!($before, " ", $after))
-    };
-}
-
-const EVERY: (&str, &str) = both_ways!(
-    "SELECT idx FROM ledger_projection WHERE idx > $1 AND idx < $2 AND at >= $3 AND at < $4 \
-     ORDER BY idx",
-    "LIMIT $5"
-);
-
-const OF_SHAPE: (&str, &str) = both_ways!(
-    "SELECT idx FROM ledger_projection WHERE idx > $1 AND idx < $2 AND at >= $3 AND at < $4 \
-     AND shape = $5 ORDER BY idx",
-    "LIMIT $6"
-);
-
-const OF_ASKER: (&str, &str) = both_ways!(
-    "SELECT idx FROM ledger_projection WHERE idx > $1 AND idx < $2 AND at >= $3 AND at < $4 \
-     AND asker = $5 AND shape = $6 ORDER BY idx",
-    "LIMIT $7"
-);
-
-/// `PostgreSQL` alone: each track is a run of its own, none is read further than the page. The
-/// comparison of rows takes away the server's choice: with `shape = ` it would walk all entries in
-/// order wherever it believes that a shape is common, and read millions where the shape begins
-/// late.
-macro_rules! each_track {
-    ($key:literal, $of:literal, $order:literal) => {
-        concat!(
-            "SELECT found.idx FROM unnest($1, $2) AS track (asker, shape) CROSS JOIN LATERAL (\
-             SELECT p.idx FROM ledger_projection p WHERE (",
-            $key,
-            ", p.idx) > (",
-            $of,
-            ", $3) AND (",
-            $key,
-            ", p.idx) < (",
-            $of,
-            ", $4) AND p.at >= $5 AND p.at < $6 ORDER BY ",
-            $order,
-            " LIMIT $7) AS found"
-        )
-    };
-}
-
-const OF_SHAPES: (&str, &str) = (
-    each_track!("p.shape", "track.shape", "p.shape DESC, p.idx DESC"),
-    each_track!("p.shape", "track.shape", "p.shape, p.idx"),
-);
-
-const OF_ASKERS: (&str, &str) = (
-    each_track!(
-        "p.asker, p.shape",
-        "track.asker, track.shape",
-        "p.asker DESC, p.shape DESC, p.idx DESC"
-    ),
-    each_track!("p.asker, p.shape", "track.asker, track.shape", "p.asker, p.shape, p.idx"),
-);
-
-const PERSON: (&str, &str) = both_ways!(
-    "SELECT i.idx, p.asker, p.shape FROM disclosed_item i JOIN ledger_projection p ON p.idx = i.idx \
-     WHERE i.contact_no = $1 AND i.idx > $2 AND i.idx < $3 AND p.at >= $4 AND p.at < $5 \
-     ORDER BY i.idx",
-    "LIMIT $6"
-);
-
-/// Which shapes an asker ever met: one step of the index for each, whatever lies between.
-pub(super) const MET: &str = "WITH RECURSIVE met (shape) AS (\
-     SELECT min(shape) FROM ledger_projection WHERE asker = $1 \
-     UNION ALL SELECT (SELECT min(shape) FROM ledger_projection \
-         WHERE asker = $1 AND shape > met.shape) FROM met WHERE met.shape IS NOT NULL) \
-     SELECT shape FROM met WHERE shape IS NOT NULL";
-
-/// Each text with the index that must answer it, and the database that is asked with it: `None`
-/// for both.
-#[cfg(test)]
-pub(super) fn texts() -> Vec<(&'static str, Option<bool>, [&'static str; 2])> {
-    let row = |index, postgres, (newest, oldest): (_, _)| (index, postgres, [newest, oldest]);
-    vec![
-        row("primary", None, EVERY),
-        row("ledger_projection_shape", Some(false), OF_SHAPE),
-        row("ledger_projection_asker", Some(false), OF_ASKER),
-        row("ledger_projection_shape", Some(true), OF_SHAPES),
-        row("ledger_projection_asker", Some(true), OF_ASKERS),
-        row("ledger_projection_asker", None, (MET, MET)),
-        row("primary", None, PERSON),
-        row("primary", None, (HALVE, HALVE)),
-        row("ledger_projection_late", None, (LATEST, LATEST)),
-    ]
 }

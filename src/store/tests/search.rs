@@ -15,9 +15,8 @@ use crate::domain::purpose::Purpose;
 use crate::id::{ContactNo, PartnerId, PolicyVersion, Thumbprint};
 use crate::ledger::{Draft, Facts, Kind};
 use crate::store::connection::{self, AnyConnection, Use};
-use crate::store::search_rows::{Page, Search, find_entries};
+use crate::store::search_rows::{self, Page, Search, Statement, find_entries};
 use crate::store::statement::fixed;
-use crate::store::track_rows;
 
 const BEGIN: i64 = 1_700_000_000 * SECOND;
 
@@ -336,8 +335,8 @@ fn no_search_scans_or_sorts_the_ledger() {
         )
         .load(&mut connection)
         .unwrap();
-        for (index, on_postgres, texts) in track_rows::texts() {
-            if on_postgres.is_some_and(|only| only != postgres) {
+        for Statement { index, postgres: only, texts } in search_rows::statements() {
+            if only.is_some_and(|only| only != postgres) {
                 continue;
             }
             for text in texts {

@@ -1,0 +1,131 @@
+//! The statements of a search, in both directions, and which index must answer each.
+
+/// The first index whose clock (`at + late`, which never falls) has reached a time.
+pub(super) const HALVE: &str = "WITH RECURSIVE half (low, high) AS (SELECT CAST(0 AS BIGINT), $1 \
+     UNION ALL SELECT \
+     CASE WHEN coalesce(p.at + coalesce(p.late, 0), -9223372036854775807) < $2 \
+         THEN (low + high) / 2 + 1 ELSE low END, \
+     CASE WHEN coalesce(p.at + coalesce(p.late, 0), -9223372036854775807) < $2 \
+         THEN high ELSE (low + high) / 2 END \
+     FROM half LEFT JOIN ledger_projection p ON p.idx = (low + high) / 2 WHERE low < high) \
+     SELECT low FROM half WHERE low >= high";
+
+/// By how much the clock was ever set back, where it was more than `LATE`.
+pub(super) const LATEST: &str =
+    "SELECT coalesce(max(late), 0) FROM ledger_projection WHERE late > 60000000";
+
+/// A text for the newest first, and the same for the oldest first.
+macro_rules! both_ways {
+    ($before:literal, $after:literal) => {
+        (concat!($before, " DESC ", $after), concat!($before, " ", $after))
+    };
+}
+
+pub(super) const EVERY: (&str, &str) = both_ways!(
+    "SELECT idx FROM ledger_projection WHERE idx > $1 AND idx < $2 AND at >= $3 AND at < $4 \
+     ORDER BY idx",
+    "LIMIT $5"
+);
+
+pub(super) const OF_SHAPE: (&str, &str) = both_ways!(
+    "SELECT idx FROM ledger_projection WHERE idx > $1 AND idx < $2 AND at >= $3 AND at < $4 \
+     AND shape = $5 ORDER BY idx",
+    "LIMIT $6"
+);
+
+pub(super) const OF_ASKER: (&str, &str) = both_ways!(
+    "SELECT idx FROM ledger_projection WHERE idx > $1 AND idx < $2 AND at >= $3 AND at < $4 \
+     AND asker = $5 AND shape = $6 ORDER BY idx",
+    "LIMIT $7"
+);
+
+/// `PostgreSQL` alone: each track is a run of its own, none is read further than the page. The
+/// comparison of rows takes away the server's choice: with `shape = ` it would walk all entries in
+/// order wherever it believes that a shape is common, and read millions where the shape begins
+/// late.
+macro_rules! each_track {
+    ($key:literal, $of:literal, $order:literal) => {
+        concat!(
+            "SELECT found.idx FROM unnest($1, $2) AS track (asker, shape) CROSS JOIN LATERAL (\
+             SELECT p.idx FROM ledger_projection p WHERE (",
+            $key,
+            ", p.idx) > (",
+            $of,
+            ", $3) AND (",
+            $key,
+            ", p.idx) < (",
+            $of,
+            ", $4) AND p.at >= $5 AND p.at < $6 ORDER BY ",
+            $order,
+            " LIMIT $7) AS found"
+        )
+    };
+}
+
+pub(super) const OF_SHAPES: (&str, &str) = (
+    each_track!("p.shape", "track.shape", "p.shape DESC, p.idx DESC"),
+    each_track!("p.shape", "track.shape", "p.shape, p.idx"),
+);
+
+pub(super) const OF_ASKERS: (&str, &str) = (
+    each_track!(
+        "p.asker, p.shape",
+        "track.asker, track.shape",
+        "p.asker DESC, p.shape DESC, p.idx DESC"
+    ),
+    each_track!("p.asker, p.shape", "track.asker, track.shape", "p.asker, p.shape, p.idx"),
+);
+
+pub(super) const PERSON: (&str, &str) = both_ways!(
+    "SELECT i.idx, p.asker, p.shape FROM disclosed_item i JOIN ledger_projection p ON p.idx = i.idx \
+     WHERE i.contact_no = $1 AND i.idx > $2 AND i.idx < $3 AND p.at >= $4 AND p.at < $5 \
+     ORDER BY i.idx",
+    "LIMIT $6"
+);
+
+/// Which shapes an asker ever met: one step of the index for each, whatever lies between.
+pub(super) const MET: &str = "WITH RECURSIVE met (shape) AS (\
+     SELECT min(shape) FROM ledger_projection WHERE asker = $1 \
+     UNION ALL SELECT (SELECT min(shape) FROM ledger_projection \
+         WHERE asker = $1 AND shape > met.shape) FROM met WHERE met.shape IS NOT NULL) \
+     SELECT shape FROM met WHERE shape IS NOT NULL";
+
+/// `PostgreSQL` alone, for the reason of `OF_SHAPES`: a partition without statistics would be
+/// walked by shape until one of this asker comes.
+pub(super) const MET_AS_ROWS: &str = "WITH RECURSIVE met (asker, shape) AS (\
+     (SELECT p.asker, p.shape FROM ledger_projection p WHERE (p.asker, p.shape) >= ($1, 0) \
+         ORDER BY p.asker, p.shape LIMIT 1) \
+     UNION ALL SELECT next.asker, next.shape FROM met CROSS JOIN LATERAL (\
+         SELECT p.asker, p.shape FROM ledger_projection p \
+         WHERE (p.asker, p.shape) > (met.asker, met.shape) \
+         ORDER BY p.asker, p.shape LIMIT 1) AS next WHERE met.asker = $1) \
+     SELECT shape FROM met WHERE asker = $1";
+
+/// A statement of a search in both directions, for whoever looks at its plan.
+#[derive(Debug, Clone, Copy)]
+pub struct Statement {
+    /// The index that must answer it; `primary` is that of the key.
+    pub index: &'static str,
+    /// Whether it runs on `PostgreSQL` alone, on `SQLite` alone, or on both.
+    pub postgres: Option<bool>,
+    /// The newest first, the oldest first; the same text where there is no direction.
+    pub texts: [&'static str; 2],
+}
+
+/// Every statement that reads the rows of entries.
+pub fn statements() -> [Statement; 10] {
+    let row =
+        |index, postgres, (newest, oldest)| Statement { index, postgres, texts: [newest, oldest] };
+    [
+        row("primary", None, EVERY),
+        row("ledger_projection_shape", Some(false), OF_SHAPE),
+        row("ledger_projection_asker", Some(false), OF_ASKER),
+        row("ledger_projection_shape", Some(true), OF_SHAPES),
+        row("ledger_projection_asker", Some(true), OF_ASKERS),
+        row("ledger_projection_asker", Some(false), (MET, MET)),
+        row("ledger_projection_asker", Some(true), (MET_AS_ROWS, MET_AS_ROWS)),
+        row("primary", None, PERSON),
+        row("primary", None, (HALVE, HALVE)),
+        row("ledger_projection_late", None, (LATEST, LATEST)),
+    ]
+}
