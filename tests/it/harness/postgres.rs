@@ -107,6 +107,18 @@ impl Server {
         run(Command::new(self.programs.join("psql")).args(place).args(["-qXAt", "-c", statement]));
     }
 
+    /// Runs statements as superuser in a database and gives what it answers, a row a line.
+    pub fn told(&self, database: &str, statements: &str) -> String {
+        let socket = self.directory.display().to_string();
+        let port = self.port.to_string();
+        let place = ["-h", &socket, "-p", &port, "-U", "fieldgate", "-d", database];
+        let mut psql = Command::new(self.programs.join("psql"));
+        let output = psql.args(place).args(["-qXAt", "-c", statements]).output();
+        let output = output.expect("the program starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("an answer is text")
+    }
+
     /// Runs one statement as another role, which must be refused; gives what the server says.
     pub fn refused(&self, (role, database): (&str, &str), statement: &str) -> String {
         let socket = self.directory.display().to_string();
