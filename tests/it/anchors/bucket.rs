@@ -9,10 +9,13 @@ use fieldgate::jobs::anchor::{Anchor, AnchorBucket, Place, Round, round};
 use fieldgate::jobs::bucket::Bucket;
 use fieldgate::merkle::checkpoint::Checkpoint;
 use fieldgate::merkle::hash::Hash;
-use tokio::net::TcpListener;
+use fieldgate::vault::authority::to_pem;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
 use crate::crash::load::Cast;
-use crate::harness::bucket::{NAME, S3, SECRET, open};
+use crate::harness::bucket::{NAME, S3, SECRET, open, open_trusting};
 use crate::harness::process::{Installed, until};
 use crate::harness::world::{ORIGIN, signer};
 use crate::harness::{Database, World, wait};
@@ -169,6 +172,50 @@ fn a_stopped_or_silent_store_fails_in_time_and_is_used_again() {
         assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
         s3.start_again();
         assert_eq!(round(&world.gateway, &anchor_there, true).await, Round::Added);
+    });
+}
+
+/// Speaks TLS as `localhost` and hands everything on to the store; its address.
+async fn behind_tls(world: &World, store: &str) -> String {
+    let names = ["localhost".to_owned()];
+    let issued = world.authority.issue_server(&names, world.gateway.now(), 30).unwrap();
+    let key = PrivateKeyDer::Pkcs8(issued.key.expose().to_vec().into());
+    let chain = vec![CertificateDer::from(issued.certificate.clone())];
+    let config = rustls::ServerConfig::builder().with_no_client_auth();
+    let acceptor = TlsAcceptor::from(Arc::new(config.with_single_cert(chain, key).unwrap()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let store = store.strip_prefix("http://").unwrap().to_owned();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let (acceptor, store) = (acceptor.clone(), store.clone());
+            tokio::spawn(async move {
+                let Ok(mut outside) = acceptor.accept(socket).await else { return };
+                let mut inside = TcpStream::connect(store).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
+            });
+        }
+    });
+    endpoint
+}
+
+#[test]
+fn over_tls_a_store_is_trusted_by_its_authority_and_by_no_other() {
+    let Some(s3) = S3::start() else { return };
+    wait(async {
+        let (world, other) =
+            (World::new(Database::Sqlite).await, World::new(Database::Sqlite).await);
+        let endpoint = behind_tls(&world, &s3.endpoint()).await;
+        let bucket = |authority: Option<&[u8]>| {
+            anchor(open_trusting(&endpoint, (NAME, FOLDER, SECRET), authority))
+        };
+        let pem = |world: &World| to_pem("CERTIFICATE", world.authority.certificate());
+        failed(&world, &bucket(None)).await;
+        failed(&world, &bucket(Some(pem(&other).as_bytes()))).await;
+        assert!(!s3.file("gate").exists());
+        let right = bucket(Some(pem(&world).as_bytes()));
+        assert_eq!(round(&world.gateway, &right, true).await, Round::Added);
+        assert!(s3.file(&key(world.verify().head.size)).exists());
     });
 }
 

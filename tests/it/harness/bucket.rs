@@ -109,6 +109,15 @@ impl Drop for S3 {
 
 /// Opens a bucket anywhere; a request may take one second.
 pub fn open(endpoint: &str, name: &str, folder: &str, secret: &str) -> Bucket {
+    open_trusting(endpoint, (name, folder, secret), None)
+}
+
+/// The same, where the store's certificate must come from an authority in PEM.
+pub fn open_trusting(
+    endpoint: &str,
+    (name, folder, secret): (&str, &str, &str),
+    authority: Option<&[u8]>,
+) -> Bucket {
     let key = format!("aws_access_key_id={KEY_ID}\naws_secret_access_key={secret}\n");
     let at = BucketPlace {
         endpoint,
@@ -116,7 +125,7 @@ pub fn open(endpoint: &str, name: &str, folder: &str, secret: &str) -> Bucket {
         region: "us-east-1",
         folder,
         access: Access::parse(&key).ok().unwrap(),
-        authority: None,
+        authority,
         patience: Duration::from_secs(1),
     };
     Bucket::open(&at).unwrap()
