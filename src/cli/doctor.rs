@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::clock::{Clock, DAY};
 use crate::config::{DoorSettings, Settings};
 use crate::flows::Registry;
+use crate::flows::log_keys::LogKey;
 use crate::ledger::prove::is_tail_sound;
 use crate::store::{SchemaState, StoreError, schema_state};
 use crate::vault::certificate::{chain_from_pem, key_from_pem, leaf_from_pem, read_leaf};
@@ -17,7 +18,9 @@ use crate::web::tls::settings::ServerCertificate;
 use super::installation::{
     Installation, Reading, chain, load, read_file, read_master, store_url, wait,
 };
+use super::log_keys::signing;
 use super::say::{Ending, Failure, Say, Voice};
+use super::witnesses::read_policy;
 
 /// Days before expiry from which a certificate is worth a warning.
 const SOON_DAYS: i64 = 14;
@@ -29,6 +32,13 @@ const AUTHORITY_FIX: &str = "a new installation: fieldgate key new; otherwise br
                              partners' certificates are judged by it";
 
 const SERVER_FIX: &str = "fieldgate key server --names NAME,NAME, then restart the gateway";
+
+const RETIRE_FIX: &str = "when witnesses, partners and auditors have the new policy file (fieldgate \
+                          ledger policy), and a day has gone by: fieldgate key retire --use \
+                          checkpoint";
+
+const POLICY_FIX: &str = "fieldgate ledger policy > NEW, look at it, and put it in the file's place: \
+                          whoever else judges by this file refuses every checkpoint";
 
 #[derive(Debug, Serialize)]
 struct Finding {
@@ -197,6 +207,7 @@ fn ledger(open: &Reading, config: &Path, findings: &mut Findings) -> Result<(), 
             findings.ok("ledger", "its newest entries hash to its head");
             let open = Installation::open(config)?;
             let registry = wait(open.gateway.registry_now())??;
+            log_keys(&open, findings)?;
             registry_findings(&registry, &open, findings);
         }
         Ok(false) => {
@@ -204,6 +215,28 @@ fn ledger(open: &Reading, config: &Path, findings: &mut Findings) -> Result<(), 
             findings.fail("ledger", "its newest entries do not hash to its head", fix);
         }
         Err(error) => findings.fail("ledger", chain(&error), "fieldgate ledger verify"),
+    }
+    Ok(())
+}
+
+/// Whether a rotation of the log's key is under way, and whether the installation's own policy
+/// file has followed it.
+fn log_keys(open: &Installation, findings: &mut Findings) -> Result<(), Failure> {
+    let keys = wait(crate::flows::log_keys::list(&open.gateway))??;
+    match signing(&keys).as_slice() {
+        [newest, _, ..] => {
+            let says = format!("two keys sign, since {}", newest.since);
+            findings.warn("log key", says, RETIRE_FIX);
+        }
+        [only] => findings.ok("log key", format!("one signs, since {}", only.since)),
+        [] => {}
+    }
+    let Some(file) = &open.settings.ledger.policy_file else { return Ok(()) };
+    let policy = read_policy(file)?;
+    let named = |key: &&LogKey| policy.logs().any(|log| log.to_string() == key.vkey);
+    if !signing(&keys).iter().any(named) {
+        let says = format!("{} does not name the key that signs now", file.display());
+        findings.warn("log key", says, POLICY_FIX);
     }
     Ok(())
 }

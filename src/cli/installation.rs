@@ -7,7 +7,7 @@ use crate::config::Settings;
 use crate::flows::{Actor, Gateway};
 use crate::id::RequestId;
 use crate::ledger::{Notary, Sequencer};
-use crate::merkle::key::{KeyType, Signer};
+use crate::merkle::policy::Policy;
 use crate::secret::KeyBytes;
 use crate::store::{Effect, OpenOptions, Store, Url, key_rows, ledger_rows};
 use crate::vault::authority::Authority;
@@ -15,6 +15,7 @@ use crate::vault::certificate::leaf_from_pem;
 use crate::vault::keyring::{KeyUse, Keyring};
 
 use super::anchors;
+use super::log_keys;
 use super::say::{Ending, Failure};
 use super::witnesses;
 
@@ -44,14 +45,24 @@ impl Reading {
 
     /// Signs checkpoints of what is committed.
     pub(super) fn notary(&self) -> Result<Notary, Failure> {
-        let notary = Notary::new(vec![signer(&self.settings, &self.keyring)?]);
-        let Some(file) = &self.settings.ledger.policy_file else { return Ok(notary) };
-        let policy = witnesses::read_policy(file)?;
-        if !policy.logs().any(|log| notary.verifiers().contains(log)) {
-            let says = format!("{} does not name this log's key", file.display());
-            return Err(Failure::new(Ending::Settings, says).hint("fieldgate ledger key prints it"));
+        let policy = self.policy()?;
+        let origin = &self.settings.ledger.origin;
+        let notary = log_keys::notary(&self.keyring, origin, policy.as_ref())
+            .map_err(|fault| Failure::new(Ending::Settings, fault))?;
+        let own = notary.verifiers();
+        let named = |log| own.contains(log) || notary.former().contains(log);
+        match (&policy, &self.settings.ledger.policy_file) {
+            (Some(policy), Some(file)) if !policy.logs().any(named) => {
+                let says = format!("{} does not name this log's key", file.display());
+                Err(Failure::new(Ending::Settings, says).hint("fieldgate ledger key prints it"))
+            }
+            _ => Ok(notary),
         }
-        Ok(notary.judged_by(policy))
+    }
+
+    /// The policy of the settings, if they name one.
+    pub(super) fn policy(&self) -> Result<Option<Policy>, Failure> {
+        self.settings.ledger.policy_file.as_deref().map(witnesses::read_policy).transpose()
     }
 }
 
@@ -68,15 +79,17 @@ impl Installation {
     /// Opens the installation a settings file describes, and its ledger for writing.
     pub(super) fn open(config: &Path) -> Result<Self, Failure> {
         let reading = Reading::open(config)?;
-        let notary = reading.notary()?;
+        let (notary, policy) = (reading.notary()?, reading.policy()?);
         let Reading { settings, store, master, keyring } = reading;
         anchors::demand_agreement(&settings, &store)?;
-        let signer = signer(&settings, &keyring)?;
-        let sequencer = Sequencer::start(store.shelf(), vec![signer]).map_err(|error| {
+        let origin = &settings.ledger.origin;
+        let signers = log_keys::followed(&store, &master, origin)?;
+        let sequencer = Sequencer::start(store.shelf(), signers).map_err(|error| {
             Failure::broken(chain(&error)).hint("`fieldgate ledger verify` names what is wrong")
         })?;
         let handles = (keyring, notary);
-        let gateway = Gateway::new(store.clone(), sequencer.clone(), handles, Clock::System);
+        let gateway = Gateway::new(store.clone(), sequencer.clone(), handles, Clock::System)
+            .following_log_keys(log_keys::maker(&master, origin, policy));
         Ok(Self { settings, master, store, sequencer, gateway })
     }
 
@@ -118,14 +131,6 @@ pub(super) fn load(config: &Path) -> Result<Settings, Failure> {
 /// The store's address.
 pub(super) fn store_url(settings: &Settings) -> Result<Url, Failure> {
     Url::parse(&settings.store.url).map_err(|error| Failure::new(Ending::Settings, error))
-}
-
-/// The signer of checkpoints; its name is the log's origin.
-pub(super) fn signer(settings: &Settings, keyring: &Keyring) -> Result<Signer, Failure> {
-    let seed =
-        keyring.bytes(KeyUse::Checkpoint).map_err(|fault| Failure::new(Ending::Settings, fault))?;
-    Signer::from_seed(&settings.ledger.origin, KeyType::Log, seed.expose())
-        .map_err(|fault| Failure::new(Ending::Settings, fault))
 }
 
 /// Reads the master key: 64 hex digits in a file that only its owner may read.

@@ -9,16 +9,16 @@ use crate::clock::{Clock, Moment};
 use crate::config::Settings;
 use crate::flows::{Gateway, keys};
 use crate::id::ContactNo;
-use crate::ledger::{Notary, Sequencer};
+use crate::ledger::Sequencer;
 use crate::secret::{KeyBytes, KeyDocument};
 use crate::store::{OpenOptions, Store, key_rows};
 use crate::vault::authority::{Authority, KeyAndCertificate, new_signing_key, to_pem};
 use crate::vault::keyring::{KeyUse, Keyring};
 
 use super::installation::{
-    Installation, actor, chain, load, read_master, signer, store_url, wait, write_private,
-    write_public,
+    Installation, actor, chain, load, read_master, store_url, wait, write_private, write_public,
 };
+use super::log_keys;
 use super::partners::parse_code;
 use super::say::{Act, Ending, Failure, Voice};
 
@@ -40,11 +40,25 @@ pub(super) enum KeyCommand {
         #[arg(long, value_delimiter = ',', default_value = "localhost,127.0.0.1")]
         names: Vec<String>,
     },
-    /// Let a new key take over; the former ones still open and verify.
+    /// Let a new key take over; the former ones still open and verify. A new key of the log
+    /// (checkpoint) signs beside the old one until that is retired.
     Rotate {
-        /// contact, ticket or token.
+        /// checkpoint, contact, ticket or token.
         #[arg(long = "use")]
         usage: String,
+        /// Check and tell, change nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Retire the old key of the log, a day after the new one came in at the earliest.
+    Retire {
+        /// checkpoint.
+        #[arg(long = "use")]
+        usage: String,
+        /// Do not wait for the day: the old key was stolen, and whoever has not heard of the new
+        /// one yet shall refuse.
+        #[arg(long)]
+        early: bool,
         /// Check and tell, change nothing.
         #[arg(long)]
         dry_run: bool,
@@ -83,6 +97,14 @@ pub(super) fn run(command: &KeyCommand, config: &Path, voice: Voice) -> Result<E
             Ok(Ending::Done)
         }
         KeyCommand::Rotate { usage, dry_run } => rotate((usage, *dry_run), config, voice),
+        KeyCommand::Retire { usage, early, dry_run } => {
+            let usage = parse_code("use", usage, KeyUse::ALL, KeyUse::code)?;
+            if usage != KeyUse::Checkpoint {
+                let says = format!("{} keys are not retired: they still open", usage.code());
+                return Err(Failure::new(Ending::Invalid, says));
+            }
+            log_keys::retire(&Installation::open(config)?, (*early, *dry_run), voice)
+        }
     }
 }
 
@@ -151,12 +173,15 @@ fn found(
         rows.push(row.map_err(Failure::broken)?);
     }
     let keyring = Keyring::open(master, &rows).map_err(Failure::broken)?;
-    let notary = Notary::new(vec![signer(settings, &keyring)?]);
+    let origin = settings.ledger.origin.clone();
+    let unusable = |fault| Failure::new(Ending::Settings, fault);
+    let notary = log_keys::notary(&keyring, &origin, None).map_err(unusable)?;
+    let signers = log_keys::signers(&keyring, &origin).map_err(unusable)?;
     let key_ids: Vec<_> = notary.verifiers().iter().map(|key| key.id().to_string()).collect();
-    let sequencer = Sequencer::start(store.shelf(), vec![signer(settings, &keyring)?])
-        .map_err(|error| Failure::broken(chain(&error)))?;
+    let sequencer =
+        Sequencer::start(store.shelf(), signers).map_err(|error| Failure::broken(chain(&error)))?;
     let gateway = Gateway::new(store, sequencer.clone(), (keyring, notary), Clock::System);
-    let (who, origin) = (actor(None), settings.ledger.origin.clone());
+    let who = actor(None);
     wait(keys::found(&gateway, &who, origin, key_ids.join(",")))??;
     wait(keys::store_first(&gateway, &who, rows))??;
     sequencer.close();
@@ -166,6 +191,9 @@ fn found(
 fn rotate((usage, dry_run): (&str, bool), config: &Path, voice: Voice) -> Result<Ending, Failure> {
     let usage = parse_code("use", usage, KeyUse::ALL, KeyUse::code)?;
     let open = Installation::open(config)?;
+    if usage == KeyUse::Checkpoint {
+        return log_keys::add(&open, dry_run, voice);
+    }
     if dry_run {
         keys::check_use(usage)?;
         voice.tell(&Act::dry(format!("would make a new {} key", usage.code())));

@@ -11,6 +11,7 @@ use crate::store::StoreError;
 use super::export::{self, ExportArguments};
 use super::gossip::{self, GossipArguments};
 use super::installation::{Reading, chain};
+use super::policy_file;
 use super::prune::{self, PruneArgs};
 use super::say::{Ending, Failure, Say, Voice};
 use super::verify::log::{self, VerifyLog};
@@ -20,8 +21,12 @@ pub(super) enum LedgerCommand {
     /// Re-hash everything: entries, tiles, checkpoint, and in a database what hangs on the entries.
     /// Names what is wrong.
     Verify(VerifyLog),
-    /// Print the log's public key (vkey): what a partner pins to check receipts.
+    /// Print the log's public key (vkey): what a partner pins to check receipts. Two while one is
+    /// replaced.
     Key,
+    /// Print whom to trust about this log, as a tlog-policy file: the keys that sign or signed it,
+    /// its witnesses, and how many of them are enough. For `--policy` of the verifying commands.
+    Policy,
     /// Write the receipt of one entry.
     Prove {
         /// Index of the entry.
@@ -52,6 +57,7 @@ pub(super) fn run(command: &LedgerCommand, config: &Path, voice: Voice) -> Resul
             voice.tell(&LogKeys { keys: keys.iter().map(ToString::to_string).collect() });
             Ok(Ending::Done)
         }
+        LedgerCommand::Policy => policy_file::show(&Reading::open(config)?, voice),
         LedgerCommand::Prune(args) => prune::run(args, config, voice),
         LedgerCommand::Prove { index, out } => prove(config, *index, out.as_deref(), voice),
         LedgerCommand::Anchors { settle } => {

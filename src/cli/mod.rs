@@ -40,6 +40,8 @@ mod keys;
 
 mod ledgers;
 
+mod log_keys;
+
 mod log_source;
 
 mod partner_list;
@@ -49,6 +51,8 @@ mod partners;
 mod persons;
 
 mod policies;
+
+mod policy_file;
 
 mod prune;
 

@@ -19,8 +19,8 @@ pub struct Offer {
 /// # Errors
 /// `Busy` when the database does not answer.
 pub async fn offer(gateway: &Gateway) -> Result<Offer, Error> {
-    let notary = std::sync::Arc::clone(&gateway.notary);
-    let read = gateway.store.read(move |tx| Ok::<_, StoreError>(notary.present(tx)));
+    let keys = std::sync::Arc::clone(&gateway.log_keys);
+    let read = gateway.store.read(move |tx| Ok::<_, StoreError>(keys.within(tx)?.present(tx)));
     let (size, note) = read.await?.map_err(Error::broken)?;
     Ok(Offer { size, note: note.to_string() })
 }
@@ -31,7 +31,7 @@ pub async fn offer(gateway: &Gateway) -> Result<Offer, Error> {
 /// # Errors
 /// `Stopped` after an alarm; `Invalid` for what is not a checkpoint of this log; `Busy`.
 pub async fn compare(gateway: &Gateway, by: &str, note: &str) -> Result<u64, Error> {
-    let origin = gateway.notary.verifiers().first().map(|key| key.name().to_owned());
+    let origin = gateway.log_keys.at_hand().verifiers().first().map(|key| key.name().to_owned());
     let (origin, kept, name) = (origin.unwrap_or_default(), note.to_owned(), by.to_owned());
     let read =
         gateway.store.read(move |tx| Ok::<_, StoreError>(hold_against(tx, &origin, &kept, &name)));

@@ -42,7 +42,7 @@ impl Reader {
 /// `Unknown` for an index beyond the ledger, for an entry of somebody else, and for a refusal whose
 /// reason lies in one person: the three cannot be told apart. `Gone` for an entry that was pruned.
 pub async fn receipt(gateway: &Gateway, reader: Reader, index: u64) -> Result<String, Error> {
-    let notary = std::sync::Arc::clone(&gateway.notary);
+    let keys = std::sync::Arc::clone(&gateway.log_keys);
     let read = gateway.store.read(move |tx| {
         if index < ledger_rows::min_index(tx)? {
             return Ok(Err(Error::Gone(Thing::Entry)));
@@ -51,15 +51,15 @@ pub async fn receipt(gateway: &Gateway, reader: Reader, index: u64) -> Result<St
         if !found.is_some_and(|found| reader.may_read(&found)) {
             return Ok(Err(Error::Unknown(Thing::Entry)));
         }
-        Ok::<_, StoreError>(notary.receipt(tx, index).map_err(Error::broken))
+        Ok::<_, StoreError>(keys.within(tx)?.receipt(tx, index).map_err(Error::broken))
     });
     Ok(read.await??.to_string())
 }
 
 /// The checkpoint of the ledger as it is committed now, signed by the log.
 pub async fn checkpoint(gateway: &Gateway) -> Result<String, Error> {
-    let notary = std::sync::Arc::clone(&gateway.notary);
-    let read = gateway.store.read(move |tx| Ok::<_, StoreError>(notary.present(tx)));
+    let keys = std::sync::Arc::clone(&gateway.log_keys);
+    let read = gateway.store.read(move |tx| Ok::<_, StoreError>(keys.within(tx)?.present(tx)));
     read.await?.map(|(_, note)| note.to_string()).map_err(Error::broken)
 }
 
@@ -107,7 +107,7 @@ pub async fn let_in(gateway: &Gateway, asker: Asker) -> Result<(), Error> {
 
 /// The log's public key as a vkey line: what a verifier pins.
 pub fn log_key(gateway: &Gateway) -> String {
-    gateway.notary.verifiers().first().map(ToString::to_string).unwrap_or_default()
+    gateway.log_keys.at_hand().verifiers().first().map(ToString::to_string).unwrap_or_default()
 }
 
 fn unproved(error: ProveError) -> Error {

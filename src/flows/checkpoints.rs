@@ -28,9 +28,10 @@ pub async fn publish(gateway: &Gateway) -> Result<Turn, Error> {
     if let Some(alarm) = gateway.alarm_raised() {
         return Err(Error::Stopped(alarm));
     }
-    let (notary, now) = (Arc::clone(&gateway.notary), gateway.now());
+    let (keys, now) = (Arc::clone(&gateway.log_keys), gateway.now());
     let turn = move |tx: &mut EvidenceTx| {
         let last = checkpoint_rows::newest_checkpoint(tx)?;
+        let notary = keys.within(tx)?;
         let due = match publishing::due(&mut **tx, &notary, last.as_ref(), now) {
             Ok(due) => due,
             Err(Unpublishable::Alarm(alarm)) => return Ok(Err(alarm)),

@@ -34,7 +34,7 @@ pub async fn collect(gateway: &Gateway, by: &Inquirer, of: &Question) -> Result<
     let page =
         Page { horizon: recorded.entry, after: None, newest_first: of.newest_first, limit: most };
     let search = Search { contact: recorded.contact, ..of.search.clone() };
-    let notary = Arc::clone(&gateway.notary);
+    let keys = Arc::clone(&gateway.log_keys);
     let asked = of.asked();
     let read = gateway.store.read(move |tx| {
         tx.take_time()?;
@@ -43,10 +43,11 @@ pub async fn collect(gateway: &Gateway, by: &Inquirer, of: &Question) -> Result<
             return Ok(Err(too_many()));
         }
         let entries = audit_rows::read_entries(tx, &indices)?;
+        let notary = keys.within(tx)?;
         Ok::<_, StoreError>(proven(tx, &notary, (entries, search.contact), asked))
     });
     let (bundle, cosigned) = read.await??;
-    let cosigned = gateway.notary.has_policy().then_some(cosigned);
+    let cosigned = gateway.log_keys.at_hand().has_policy().then_some(cosigned);
     Ok(Evidence { bundle, entry: recorded.entry, cosigned })
 }
 
@@ -79,8 +80,10 @@ fn proven(
         };
         entries.push(ProvenEntry { index, bytes, path, items });
     }
-    let logs = notary.verifiers();
-    let mut policy: Vec<String> = logs.iter().map(|key| format!("log {key}")).collect();
+    let policy = notary.policy();
+    let signed = |key: &&_| checkpoint.verify(std::slice::from_ref(*key)).is_ok();
+    let logs = policy.logs().filter(signed).map(|key| format!("log {key}"));
+    let mut policy: Vec<String> = logs.collect();
     policy.push("quorum none\n".to_owned());
     let policy = policy.join("\n").into_bytes();
     let readme = README.as_bytes().to_vec();

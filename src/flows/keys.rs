@@ -1,7 +1,8 @@
 //! Keys are made and rotated; each change is an entry, and the key ring is opened anew.
 
 use crate::id::{ContactNo, KeyId};
-use crate::ledger::{Kind, Receipt};
+use crate::ledger::log_key::{FOUNDED, subject};
+use crate::ledger::{Facts, Kind, Receipt};
 use crate::secret::KeyBytes;
 use crate::store::ledger_rows::{self, LogIdentity};
 use crate::store::{Effect, erasure_rows, key_rows};
@@ -91,7 +92,10 @@ pub async fn found(
     key_ids: String,
 ) -> Result<Receipt, Error> {
     let identity = LogIdentity { origin, key_ids, created_at: gateway.now() };
-    let facts = gateway.staff_facts(Kind::StaffAct, "ledger.init", actor);
+    let facts = Facts {
+        subject: gateway.log_keys.at_hand().verifiers().first().map(|key| subject(key).into()),
+        ..gateway.staff_facts(Kind::StaffAct, FOUNDED, actor)
+    };
     let mut draft = Gateway::draft(facts, Vec::new())?;
     draft.effect = Some(Effect::new(move |tx| ledger_rows::insert_log(tx, &identity)));
     gateway.act(draft).await

@@ -35,6 +35,9 @@ pub mod intake;
 /// Keys are made and rotated.
 pub mod keys;
 
+/// The keys that sign the log come and go.
+pub mod log_keys;
+
 /// A partner applies, is approved, bound to a certificate, granted, suspended.
 pub mod onboard;
 
@@ -78,6 +81,8 @@ use crate::store::{Effect, ReadTx, Store, StoreError, partner_rows, policy_rows,
 use crate::vault::keyring::Keyring;
 
 pub use crate::ledger::{Alarm, Receipt};
+use log_keys::{LogKeys, MakeNotary};
+
 pub use error::{Error, Fault, Thing, UNWITNESSED};
 pub use outside::Outside;
 pub use registry::Registry;
@@ -109,7 +114,7 @@ pub struct Gateway {
     store: Store,
     sequencer: Sequencer<Effect>,
     keyring: Arc<ArcSwap<Keyring>>,
-    notary: Arc<Notary>,
+    log_keys: Arc<LogKeys>,
     registry: Arc<ArcSwap<Registry>>,
     outside: Arc<Outside>,
     clock: Clock,
@@ -136,11 +141,18 @@ impl Gateway {
             store,
             sequencer,
             keyring: Arc::new(ArcSwap::from_pointee(keyring)),
-            notary: Arc::new(notary),
+            log_keys: Arc::new(LogKeys::fixed(notary)),
             registry: Arc::new(ArcSwap::from_pointee(empty)),
             outside: Arc::default(),
             clock,
         }
+    }
+
+    /// The same, whose notary is made anew of the key ring whenever that has changed.
+    #[must_use]
+    pub fn following_log_keys(mut self, make: Arc<MakeNotary>) -> Self {
+        self.log_keys = Arc::new(self.log_keys.followed(make));
+        self
     }
 
     /// The present moment.

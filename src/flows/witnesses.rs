@@ -27,7 +27,7 @@ pub enum Next {
 
 /// The witnesses of the policy that have an address.
 pub fn list(gateway: &Gateway) -> Vec<Witness> {
-    gateway.notary.witnesses()
+    gateway.log_keys.at_hand().witnesses()
 }
 
 /// What to ask a witness that has seen `old` entries: for its line below the newest published
@@ -108,8 +108,11 @@ fn stop(gateway: &Gateway, alarm: Alarm) -> Result<Next, Error> {
 /// # Errors
 /// `Busy` when the database does not answer.
 pub async fn published(gateway: &Gateway) -> Result<Option<String>, Error> {
-    let notary = Arc::clone(&gateway.notary);
-    let read = gateway.store.read(move |tx: &mut ReadTx| newest_convincing(tx, &notary));
+    let keys = Arc::clone(&gateway.log_keys);
+    let read = gateway.store.read(move |tx: &mut ReadTx| {
+        let notary = keys.within(tx)?;
+        newest_convincing(tx, &notary)
+    });
     Ok(read.await?.map(|published| published.note))
 }
 

@@ -105,7 +105,8 @@ impl Batch {
             level += 1;
         }
         let (last_restricting, epoch) = (self.last_restricting, self.epoch);
-        Ok(Growth { after: Head { frontier, last_restricting, epoch }, tiles })
+        let registry_version = self.before.registry_version;
+        Ok(Growth { after: Head { frontier, last_restricting, epoch, registry_version }, tiles })
     }
 }
 

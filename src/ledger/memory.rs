@@ -211,7 +211,8 @@ impl Archive for Rows {
     fn head(&mut self) -> Result<Head, ShelfError> {
         let frontier = Frontier::from_bytes(self.size, &self.frontier)
             .map_err(|error| ShelfError::Broken(error.into()))?;
-        Ok(Head { frontier, last_restricting: self.last_restricting, epoch: self.epoch })
+        let (last_restricting, epoch) = (self.last_restricting, self.epoch);
+        Ok(Head { frontier, last_restricting, epoch, ..Head::default() })
     }
 
     fn bodies(&mut self, from: u64, until: u64) -> Result<Vec<Vec<u8>>, ShelfError> {

@@ -35,8 +35,13 @@ pub mod growth;
 /// Proof that an entry is durable: the key to plaintext.
 pub mod receipt;
 
+/// Which keys sign, as the entries tell it.
+pub mod log_key;
+
 /// Checkpoints and receipts of what is committed.
 pub mod notary;
+
+mod signers;
 
 /// What is published next, and when.
 pub mod publishing;
@@ -78,6 +83,7 @@ pub use notary::{Notary, NotaryError};
 pub use projection::Projection;
 pub use receipt::Receipt;
 pub use sequencer::{Sequencer, SequencerError};
+pub use signers::Signers;
 
 /// An entry to append, with the change of state that it records.
 pub struct Draft<E> {
@@ -138,6 +144,9 @@ pub struct Head {
     pub last_restricting: Option<u64>,
     /// Number of declared breaks (`restore` entries).
     pub epoch: u32,
+    /// Raised by each change of a partner, certificate, grant, policy or key: who signs may have
+    /// changed. 0 where no registry stands beside the log.
+    pub registry_version: i64,
 }
 
 impl Head {

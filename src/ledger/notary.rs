@@ -25,25 +25,40 @@ pub enum NotaryError {
 /// it can never contradict the sequencer. Has no printable form.
 pub struct Notary {
     signers: Vec<Signer>,
+    former: Vec<Verifier>,
     policy: Option<Policy>,
 }
 
 impl Notary {
     /// A notary with the log's keys (two while one is replaced).
     pub fn new(signers: Vec<Signer>) -> Self {
-        Self { signers, policy: None }
+        Self { signers, former: Vec::new(), policy: None }
     }
 
-    /// The same, with the policy by which readers of this log judge its checkpoints.
+    /// The same, with the keys that signed in former times and are retired, newest first.
+    #[must_use]
+    pub fn after(mut self, former: Vec<Verifier>) -> Self {
+        self.former = former;
+        self
+    }
+
+    /// The same, with the policy by which readers of this log judge its checkpoints. What it
+    /// says of witnesses counts; our own keys we know ourselves, also while its file lags behind
+    /// a rotation.
     #[must_use]
     pub fn judged_by(mut self, policy: Policy) -> Self {
         self.policy = Some(policy);
         self
     }
 
-    /// The policy by which its checkpoints are judged: without one the log's own keys are enough.
+    /// The policy by which its checkpoints are judged, those of former keys too: without one the
+    /// log's own keys are enough.
     pub fn policy(&self) -> Policy {
-        self.policy.clone().unwrap_or_else(|| Policy::of_logs(self.verifiers()))
+        let own = self.verifiers().into_iter().chain(self.former.iter().cloned()).collect();
+        match &self.policy {
+            Some(policy) => policy.clone().trusting(own),
+            None => Policy::of_logs(own),
+        }
     }
 
     /// Whether there is a policy: without one every checkpoint of ours convinces.
@@ -70,13 +85,18 @@ impl Notary {
         for line in lines {
             note.add(SignatureLine::parse(line.trim_end_matches('\n')).ok()?);
         }
-        let convinces = self.policy.as_ref().is_none_or(|policy| policy.check(&note).is_ok());
+        let convinces = self.policy.is_none() || self.policy().check(&note).is_ok();
         convinces.then(|| note.to_string())
     }
 
-    /// The log's public keys, newest first.
+    /// The public keys of the log that sign now, newest first.
     pub fn verifiers(&self) -> Vec<Verifier> {
         self.signers.iter().map(|signer| signer.verifier().clone()).collect()
+    }
+
+    /// The public keys that signed in former times, newest first.
+    pub fn former(&self) -> &[Verifier] {
+        &self.former
     }
 
     /// The checkpoint of a committed head.

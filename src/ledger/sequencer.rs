@@ -17,13 +17,14 @@ use tokio::sync::oneshot;
 
 use crate::merkle::checkpoint::Checkpoint;
 use crate::merkle::grown::Grown;
-use crate::merkle::key::Signer;
 use crate::merkle::note::Note;
 use crate::merkle::proof::verify_inclusion;
 
 use super::prove::is_tail_sound;
 use super::receipt::Commit;
-use super::{Alarm, Appended, Draft, Entry, Head, Prepared, Receipt, Refused, Shelf, ShelfError};
+use super::{
+    Alarm, Appended, Draft, Entry, Head, Prepared, Receipt, Refused, Shelf, ShelfError, Signers,
+};
 
 /// Drafts that may wait; more are turned away at once.
 pub const QUEUE_MAX: usize = 1024;
@@ -129,15 +130,19 @@ impl Future for Pending {
 }
 
 impl<E: Send + 'static> Sequencer<E> {
-    /// Starts the thread on a shelf. `signers` are the log's keys (two while one is replaced);
-    /// their common name is the log's origin.
+    /// Starts the thread on a shelf. `signers` are the log's keys; their common name is the log's
+    /// origin.
     ///
     /// # Errors
     /// No signer, signers of different names, no thread to be had, or a store whose newest
     /// entries and tiles do not lead to its head.
-    pub fn start(shelf: impl Shelf<Effect = E>, signers: Vec<Signer>) -> Result<Self, ShelfError> {
+    pub fn start(
+        shelf: impl Shelf<Effect = E>,
+        signers: impl Into<Signers>,
+    ) -> Result<Self, ShelfError> {
         let broken = |text: &str| ShelfError::Broken(text.into());
-        let origin = signers.first().map(|signer| signer.name().to_owned());
+        let signers = signers.into();
+        let origin = signers.origin().map(str::to_owned);
         let origin = origin.ok_or_else(|| broken("no key signs the ledger"))?;
         let (queue, drafts) = sync_channel(QUEUE_MAX);
         let shared = Arc::new(Shared::default());
@@ -146,7 +151,10 @@ impl<E: Send + 'static> Sequencer<E> {
             return Err(broken("the newest entries and tiles contradict the head"));
         }
         let head = desk.shelf.head()?;
-        desk.sign(&head).ok_or_else(|| broken("the ledger's keys have different names"))?;
+        desk.sign(&head).map_err(|unsigned| match unsigned {
+            Unsigned::Unread => ShelfError::Busy("the ledger's keys cannot be read".into()),
+            Unsigned::Contradiction => broken("the ledger's keys have different names"),
+        })?;
         desk.last = Some(head);
         let thread = std::thread::Builder::new()
             .name("sequencer".to_owned())
@@ -213,10 +221,18 @@ impl<E: Send + 'static> Sequencer<E> {
     }
 }
 
+/// Why a head that was committed is not signed.
+enum Unsigned {
+    /// The keys cannot be read now: the entries stand, and nothing is released on them.
+    Unread,
+    /// The report contradicts itself or what was signed before: nothing more may be signed.
+    Contradiction,
+}
+
 /// What the thread owns.
 struct Desk<S> {
     shelf: S,
-    signers: Vec<Signer>,
+    signers: Signers,
     origin: String,
     shared: Arc<Shared>,
     last: Option<Head>,
@@ -252,7 +268,7 @@ impl<S: Shelf> Desk<S> {
         let (prepared, waiters): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
         match catch_unwind(AssertUnwindSafe(|| self.shelf.append(prepared))) {
             Ok(Ok(appended)) => match self.receipts(&waiters, appended) {
-                Some(answers) => match self.shared.ended() {
+                Ok(answers) => match self.shared.ended() {
                     // An alarm came while this batch was committed: its entries stand, and
                     // nothing is released on them.
                     Some(ended) => answer_all(waiters, &ended),
@@ -261,7 +277,8 @@ impl<S: Shelf> Desk<S> {
                         let _ = waiter.answer.send(answer);
                     }),
                 },
-                None => self.poison(waiters),
+                Err(Unsigned::Unread) => answer_all(waiters, &SequencerError::Busy),
+                Err(Unsigned::Contradiction) => self.poison(waiters),
             },
             Ok(Err(ShelfError::Busy(_))) => answer_all(waiters, &SequencerError::Busy),
             Ok(Err(ShelfError::Broken(_))) | Err(_) => self.poison(waiters),
@@ -273,9 +290,12 @@ impl<S: Shelf> Desk<S> {
         answer_all(waiters, &SequencerError::Poisoned);
     }
 
-    /// Checks what the shelf reports, signs the new head and proves each entry. `None` if the
-    /// report contradicts itself or what was signed before: then nothing more may be signed.
-    fn receipts(&mut self, waiters: &[Waiter], appended: Appended) -> Option<Vec<Answer>> {
+    /// Checks what the shelf reports, signs the new head and proves each entry.
+    fn receipts(
+        &mut self,
+        waiters: &[Waiter],
+        appended: Appended,
+    ) -> Result<Vec<Answer>, Unsigned> {
         let Appended { before, after, outcomes } = appended;
         let indices = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok());
         let follows = self
@@ -283,33 +303,40 @@ impl<S: Shelf> Desk<S> {
             .as_ref()
             .is_none_or(|last| before.size() > last.size() || before.frontier == last.frontier);
         if outcomes.len() != waiters.len() || !indices.copied().eq(before.size()..after.size()) {
-            return None;
+            return Err(Unsigned::Contradiction);
         }
         let admitted = waiters.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_ok());
         let leaves: Vec<_> = admitted.map(|(waiter, _)| waiter.entry.leaf()).collect();
         let grown = Grown::new(before.frontier, &leaves);
         if !follows || *grown.frontier() != after.frontier {
-            return None;
+            return Err(Unsigned::Contradiction);
         }
-        let commit = self.sign(&after)?;
+        let commit = self.sign(&after);
         self.last = Some(after);
-        waiters
+        let commit = commit?;
+        let answers: Option<Vec<Answer>> = waiters
             .iter()
             .zip(outcomes)
             .map(|(waiter, outcome)| match outcome {
                 Ok(index) => prove(&grown, index, waiter, &commit).map(Ok),
                 Err(refused) => Some(Err(SequencerError::Refused(refused))),
             })
-            .collect()
+            .collect();
+        answers.ok_or(Unsigned::Contradiction)
     }
 
-    fn sign(&self, head: &Head) -> Option<Commit> {
+    fn sign(&mut self, head: &Head) -> Result<Commit, Unsigned> {
         let (size, root) = (head.size(), head.frontier.root());
         let checkpoint = Checkpoint { origin: self.origin.clone(), size, root };
-        let checkpoint = Arc::new(checkpoint.sign(&self.signers).ok()?);
+        let signers = self.signers.at(head).map_err(|error| {
+            tracing::error!(%error, "the ledger's keys cannot be read");
+            Unsigned::Unread
+        })?;
+        let signed = checkpoint.sign(signers).map_err(|_| Unsigned::Contradiction)?;
+        let checkpoint = Arc::new(signed);
         let mut newest = self.shared.newest.lock().unwrap_or_else(PoisonError::into_inner);
         *newest = Some(Arc::clone(&checkpoint));
-        Some(Commit { size, root, checkpoint })
+        Ok(Commit { size, root, checkpoint })
     }
 }
 

@@ -129,6 +129,18 @@ impl Policy {
         Self { keys, members: Vec::new(), quorum: Quorum::Nobody, addresses: Vec::new() }
     }
 
+    /// The same policy, with these keys of logs beside those that it names. A public key that
+    /// stands there already is not added: it has its role.
+    #[must_use]
+    pub fn trusting(mut self, logs: Vec<Verifier>) -> Self {
+        for log in logs.into_iter().filter(is_log) {
+            if self.keys.iter().all(|key| key.public_key() != log.public_key()) {
+                self.keys.push(log);
+            }
+        }
+        self
+    }
+
     /// Reads a policy file.
     ///
     /// # Errors

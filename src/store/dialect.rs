@@ -19,10 +19,11 @@ use crate::ledger::Projection;
 use crate::merkle::Hash;
 use crate::merkle::tile::Tile;
 
-/// Size, frontier, index of the newest restricting entry, epoch, newest time of all entries.
-pub(super) type HeadRow = (i64, Vec<u8>, i64, i64, i64);
+/// Size, frontier, index of the newest restricting entry, epoch, newest time of all entries,
+/// registry version.
+pub(super) type HeadRow = (i64, Vec<u8>, i64, i64, i64, i64);
 
-type HeadColumns = (BigInt, Binary, BigInt, BigInt, BigInt);
+type HeadColumns = (BigInt, Binary, BigInt, BigInt, BigInt, BigInt);
 
 /// A row of `disclosed_item`.
 pub(super) struct LinkInsert {
@@ -34,7 +35,8 @@ pub(super) struct LinkInsert {
 /// Reads the head as committed.
 pub(super) fn read_head(connection: &mut AnyConnection) -> Result<HeadRow, StoreError> {
     let query = fixed::<HeadColumns>(
-        "SELECT size, frontier, last_restricting, epoch, updated_at FROM ledger_head WHERE id = 1",
+        "SELECT size, frontier, last_restricting, epoch, updated_at, registry_version \
+         FROM ledger_head WHERE id = 1",
     );
     Ok(query.get_result(connection)?)
 }
@@ -46,8 +48,8 @@ pub(super) fn begin_locked(connection: &mut AnyConnection) -> Result<HeadRow, St
         AnyConnection::Postgres(connection) => {
             connection.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED")?;
             let query = fixed::<HeadColumns>(
-                "SELECT size, frontier, last_restricting, epoch, updated_at FROM ledger_head \
-                 WHERE id = 1 FOR UPDATE",
+                "SELECT size, frontier, last_restricting, epoch, updated_at, registry_version \
+                 FROM ledger_head WHERE id = 1 FOR UPDATE",
             );
             return Ok(query.get_result(connection)?);
         }

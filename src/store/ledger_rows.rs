@@ -101,7 +101,7 @@ pub(super) fn nonsense(what: &str) -> StoreError {
 }
 
 pub(super) fn head_of(
-    (size, frontier, last_restricting, epoch, _): HeadRow,
+    (size, frontier, last_restricting, epoch, _, registry_version): HeadRow,
 ) -> Result<Head, StoreError> {
     let frontier = Frontier::from_bytes(unsigned(size)?, &frontier)
         .map_err(|error| StoreError::Row(error.to_string()))?;
@@ -109,6 +109,7 @@ pub(super) fn head_of(
         frontier,
         last_restricting: u64::try_from(last_restricting).ok(),
         epoch: u32::try_from(epoch).map_err(|_| nonsense("an epoch"))?,
+        registry_version,
     })
 }
 

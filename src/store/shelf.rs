@@ -163,8 +163,10 @@ fn write(
     for tile in &growth.tiles {
         dialect::insert_tile(tx.statement(), tile)?;
     }
-    move_head(tx, size, &growth.after, pending.newest)?;
-    Ok(Appended { before, after: growth.after, outcomes })
+    // Effects may have raised it.
+    let registry_version = move_head(tx, size, &growth.after, pending.newest)?;
+    let after = Head { registry_version, ..growth.after };
+    Ok(Appended { before, after, outcomes })
 }
 
 /// The rows of accepted drafts, written together.
@@ -286,11 +288,11 @@ fn edge(tx: &mut WriteTx, size: u64, level: u8, n: u64) -> Result<Vec<Hash>, Sto
     }
 }
 
-/// Writes the new head where the old one still stands.
-fn move_head(tx: &mut WriteTx, size: u64, after: &Head, at: i64) -> Result<(), StoreError> {
-    let moved = fixed::<()>(
+/// Writes the new head where the old one still stands. Gives the registry version beside it.
+fn move_head(tx: &mut WriteTx, size: u64, after: &Head, at: i64) -> Result<i64, StoreError> {
+    let moved: Vec<i64> = fixed::<BigInt>(
         "UPDATE ledger_head SET size = $1, frontier = $2, last_restricting = $3, epoch = $4, \
-         updated_at = $5 WHERE id = 1 AND size = $6",
+         updated_at = $5 WHERE id = 1 AND size = $6 RETURNING registry_version",
     )
     .bind::<BigInt, _>(signed(after.size()))
     .bind::<Binary, _>(after.frontier.to_bytes())
@@ -298,6 +300,6 @@ fn move_head(tx: &mut WriteTx, size: u64, after: &Head, at: i64) -> Result<(), S
     .bind::<BigInt, _>(i64::from(after.epoch))
     .bind::<BigInt, _>(at)
     .bind::<BigInt, _>(signed(size))
-    .execute(tx.statement())?;
-    if moved == 1 { Ok(()) } else { Err(nonsense("the head moved under its lock")) }
+    .load(tx.statement())?;
+    moved.first().copied().ok_or_else(|| nonsense("the head moved under its lock"))
 }

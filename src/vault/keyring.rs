@@ -61,8 +61,8 @@ impl KeyUse {
     }
 
     /// Whether a new key may take over while the old one still opens or verifies. The others
-    /// would lose what they point at: every blind index and lead id would change, and the
-    /// authority and the ledger's key are replaced by a ceremony of their own.
+    /// would lose what they point at: every blind index and lead id would change. The ledger's key
+    /// goes in two steps of its own, the authority's is replaced by a ceremony.
     pub const fn rotates(self) -> bool {
         matches!(self, Self::Contact | Self::Ticket | Self::Token)
     }
@@ -146,6 +146,22 @@ impl Keyring {
         keys.into_iter().map(|(id, _)| *id).collect()
     }
 
+    /// The keys of a use that are not retired, newest first.
+    pub fn active(&self, usage: KeyUse) -> Vec<KeyId> {
+        self.which(usage, false)
+    }
+
+    /// The retired keys of a use, newest first.
+    pub fn retired(&self, usage: KeyUse) -> Vec<KeyId> {
+        self.which(usage, true)
+    }
+
+    fn which(&self, usage: KeyUse, retired: bool) -> Vec<KeyId> {
+        let is =
+            |id: &KeyId| self.keys.get(id).is_some_and(|key| key.retired_at.is_some() == retired);
+        self.all(usage).into_iter().filter(is).collect()
+    }
+
     /// When a key was made.
     pub fn created_at(&self, id: KeyId) -> Option<Moment> {
         self.keys.get(&id).map(|key| key.created_at)
@@ -154,6 +170,11 @@ impl Keyring {
     /// A signing key as a document, for the signer `cli` hands it to.
     pub fn document(&self, id: KeyId) -> Result<KeyDocument, VaultError> {
         self.keys.get(&id).map(|key| key.bytes.clone()).ok_or(VaultError::Sealed)
+    }
+
+    /// The seed of a signing key, for the signer `cli` makes of it.
+    pub fn seed(&self, id: KeyId) -> Result<KeyBytes, VaultError> {
+        self.bytes_of(id)
     }
 
     /// The newest 32-byte key of a use.

@@ -10,8 +10,6 @@ use serde::Serialize;
 use crate::clock::{Clock, Moment};
 use crate::ledger::verify::{self, Plan, Progress, Report};
 use crate::ledger::{Archive, ShelfError};
-use crate::merkle::key::Verifier;
-use crate::merkle::policy::Policy;
 use crate::merkle::proof::TreeHead;
 use crate::store::StoreError;
 
@@ -19,8 +17,8 @@ use super::super::installation::{Reading, chain};
 use super::super::log_source::LogPlace;
 use super::super::say::{Ending, Failure, Say, Voice};
 use super::kept;
-use super::policy;
 use super::resume::Resume;
+use super::{of_lines, policy};
 
 /// What is to be verified, and how.
 #[derive(Debug, clap::Args)]
@@ -115,12 +113,14 @@ type Walked = (Report, Vec<String>, Option<&'static str>);
 /// The live database: everything, also what hangs on the entries.
 fn stored(asked: &VerifyLog, config: &Path, voice: Voice) -> Result<Walked, Failure> {
     let open = Reading::open(config)?;
+    let notary = open.notary()?;
     let trusted = match asked.policy.as_deref() {
         Some(named) => policy(named)?,
-        None => open.notary()?.policy(),
+        None => notary.policy(),
     };
     let resume = Resume::open(asked.resume.as_deref())?;
-    let plan = Plan { from: asked.from.max(resume.from()), ..Plan::default() };
+    let from = asked.from.max(resume.from());
+    let plan = Plan { signing: notary.verifiers(), from, ..Plan::default() };
     let bar = progress(voice);
     let shown = bar.clone();
     let walked = open.store.read_blocking(move |tx| {
@@ -169,8 +169,9 @@ fn published(asked: &VerifyLog, config: &Path, voice: Voice) -> Result<Walked, F
     let (trusted, remark) = match &asked.policy {
         Some(named) => (policy(named)?, None),
         None => {
-            let own = asked.place.own_keys(config)?.ok_or_else(nobody_trusted)?;
-            (of_lines(&own)?, Some("by the key in the folder itself: compare it with yours"))
+            let own = asked.place.own_keys(config)?.as_deref().and_then(of_lines);
+            let own = own.ok_or_else(nobody_trusted)?;
+            (own, Some("by the key in the folder itself: compare it with yours"))
         }
     };
     let resume = Resume::open(asked.resume.as_deref())?;
@@ -178,6 +179,7 @@ fn published(asked: &VerifyLog, config: &Path, voice: Voice) -> Result<Walked, F
         log: trusted.logs().cloned().collect(),
         checkpoints: vec![log.note().clone()],
         from: asked.from.max(resume.from()),
+        ..Plan::default()
     };
     let size = log.checkpoint().size;
     let unconvinced = trusted.check(log.note()).err();
@@ -192,12 +194,6 @@ fn published(asked: &VerifyLog, config: &Path, voice: Voice) -> Result<Walked, F
 
 fn nobody_trusted() -> Failure {
     Failure::new(Ending::Invalid, "whose signature shall count?").hint("--policy FILE|VKEY")
-}
-
-/// A policy of the log keys in a text, one per line: two while one is replaced.
-fn of_lines(text: &str) -> Result<Policy, Failure> {
-    let keys: Vec<Verifier> = text.lines().filter_map(|line| Verifier::parse(line).ok()).collect();
-    if keys.is_empty() { Err(nobody_trusted()) } else { Ok(Policy::of_logs(keys)) }
 }
 
 /// How far it is, how fast, and how much longer; on standard error, and silent for machines.

@@ -52,15 +52,21 @@ pub(super) fn run(command: &VerifyCommand, voice: Voice) -> Result<Ending, Failu
     }
 }
 
-/// A vkey as it stands, or a file that holds a vkey or a tlog-policy.
+/// A vkey as it stands, or a file that holds vkeys, one a line, or a tlog-policy.
 pub(super) fn policy(key: &str) -> Result<Policy, Failure> {
     if let Ok(log) = Verifier::parse(key.trim()) {
         return Ok(Policy::of_log(log));
     }
     let bytes = read_file(Path::new(key))?;
-    let text = String::from_utf8_lossy(&bytes);
-    if let Ok(log) = Verifier::parse(text.trim()) {
-        return Ok(Policy::of_log(log));
+    match of_lines(&String::from_utf8_lossy(&bytes)) {
+        Some(policy) => Ok(policy),
+        None => Policy::parse(&bytes).map_err(|fault| invalid("policy", fault)),
     }
-    Policy::parse(&bytes).map_err(|fault| invalid("policy", fault))
+}
+
+/// The policy of a text that is log keys and nothing else, one a line: two while one is replaced.
+fn of_lines(text: &str) -> Option<Policy> {
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let keys: Option<Vec<Verifier>> = lines.map(|line| Verifier::parse(line.trim()).ok()).collect();
+    keys.filter(|keys| !keys.is_empty()).map(|keys| Policy::of_logs(Vec::new()).trusting(keys))
 }

@@ -129,7 +129,12 @@ fn every_flipped_byte_of_a_checkpoint_is_named() {
         let mut bytes = note.clone().into_bytes();
         bytes[place] ^= 1;
         let Ok(altered) = Note::parse(&bytes) else { continue };
-        let plan = Plan { log: vec![log_key()], checkpoints: vec![altered], from: TILED };
+        let plan = Plan {
+            log: vec![log_key()],
+            checkpoints: vec![altered],
+            from: TILED,
+            ..Plan::default()
+        };
         let named = found(&mut rows, &plan);
         assert!(matches!(named[..], [Finding::Checkpoint(_)]), "byte {place}: {named:?}");
         judged += 1;

@@ -5,6 +5,7 @@ use crate::merkle::key::Verifier;
 use crate::merkle::note::{Note, SignatureLine};
 use crate::merkle::policy::Policy;
 
+use super::super::log_key::KeyHistory;
 use super::super::prove::{ProveError, root_at};
 use super::super::publishing::Published;
 use super::super::{Archive, ShelfError};
@@ -27,16 +28,16 @@ pub(super) fn named<A: Archive>(
 ) -> Result<(), ShelfError> {
     for note in &plan.checkpoints {
         let size = Checkpoint::parse(note.text()).map_or(0, |checkpoint| checkpoint.size);
-        if !belongs(archive, &plan.log, note, size)? {
-            report.add(Finding::Checkpoint(size));
+        if let Some(wrong) = fault_of(archive, (&plan.log, &report.keys), note, size)? {
+            report.add(wrong);
         }
     }
     Ok(())
 }
 
-/// Checks all published checkpoints from a size on, as they are kept: signatures and roots, and
-/// every line of a witness that the policy names. `page` reads the next ones, smallest first, and
-/// none behind the last.
+/// Checks all published checkpoints from a size on, as they are kept: signatures by keys that the
+/// entries of the report had in force, roots, and every line of a witness that the policy names.
+/// `page` reads the next ones, smallest first, and none behind the last.
 ///
 /// That the newest lack cosignatures is no finding: they may be on their way. That of a whole
 /// ledger not one satisfies the policy is.
@@ -78,8 +79,8 @@ fn convinces<A: Archive>(
         report.add(Finding::Checkpoint(size));
         return Ok(false);
     };
-    if !belongs(archive, &log, &note, size)? {
-        report.add(Finding::Checkpoint(size));
+    if let Some(wrong) = fault_of(archive, (&log, &report.keys), &note, size)? {
+        report.add(wrong);
     }
     let unsigned = note.clone();
     for (witness, line) in lines {
@@ -91,27 +92,29 @@ fn convinces<A: Archive>(
     Ok(policy.check(&note).is_ok())
 }
 
-/// Whether one of these keys signed the note as a checkpoint of its own log, of this size and
-/// with the ledger's root.
-fn belongs<A: Archive>(
+/// What is wrong with a note that should be a checkpoint of this log and size: another root, no
+/// good signature of a key that is known, or only such of keys that were not in force.
+fn fault_of<A: Archive>(
     archive: &mut A,
-    log: &[Verifier],
+    (log, keys): (&[Verifier], &KeyHistory),
     note: &Note,
     size: u64,
-) -> Result<bool, ShelfError> {
-    let Ok(checkpoint) = Checkpoint::parse(note.text()) else { return Ok(false) };
-    let signed = note.verify(log).is_ok_and(|signatures| {
-        let mut keys = signatures.iter().filter_map(|seen| log.get(seen.key));
-        keys.any(|key| checkpoint.origin == key.name())
-    });
-    if !signed || checkpoint.size != size {
-        return Ok(false);
+) -> Result<Option<Finding>, ShelfError> {
+    let alien = Some(Finding::Checkpoint(size));
+    let Ok(checkpoint) = Checkpoint::parse(note.text()) else { return Ok(alien) };
+    let signatures = note.verify(log).unwrap_or_default();
+    let signed = signatures.iter().filter_map(|seen| log.get(seen.key));
+    let mut signed = signed.filter(|key| key.name() == checkpoint.origin).peekable();
+    if signed.peek().is_none() || checkpoint.size != size {
+        return Ok(alien);
     }
+    let in_force = signed.any(|key| keys.is_in_force(key, size));
     match root_at(archive, size) {
-        Ok(root) => Ok(root == checkpoint.root),
+        Ok(root) if root == checkpoint.root => Ok((!in_force).then_some(Finding::LogKey(size))),
         Err(ProveError::Shelf(error)) => Err(error),
-        Err(ProveError::Beyond | ProveError::Pruned { .. } | ProveError::Missing { .. }) => {
-            Ok(false)
+        Ok(_)
+        | Err(ProveError::Beyond | ProveError::Pruned { .. } | ProveError::Missing { .. }) => {
+            Ok(alien)
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::merkle::proof::TreeHead;
 use crate::merkle::tile::WIDTH;
 
 use super::entry::ReadEntry;
+use super::log_key::{KeyChange, KeyHistory};
 use super::{Archive, Head, Link, Records, ShelfError};
 
 pub use checkpoints::{Witnessed, kept};
@@ -84,6 +85,11 @@ pub enum Finding {
     },
     /// A checkpoint of this size is not signed by the log, or shows another root.
     Checkpoint(u64),
+    /// A checkpoint of this size is signed by keys alone that no entry had brought in by then, or
+    /// that were retired.
+    LogKey(u64),
+    /// The keys that sign now are not those of which the entries tell.
+    Signers,
     /// What is kept as a witness's line below a published checkpoint is none.
     Cosignature {
         /// Size of the checkpoint.
@@ -132,6 +138,13 @@ impl fmt::Display for Finding {
             Self::Checkpoint(size) => {
                 write!(f, "the checkpoint of size {size} does not belong to these entries")
             }
+            Self::LogKey(size) => write!(
+                f,
+                "the checkpoint of size {size} is signed by no key that the entries had in force"
+            ),
+            Self::Signers => {
+                f.write_str("the keys that sign now are not those of which the entries tell")
+            }
             Self::Cosignature { size, witness } => write!(
                 f,
                 "the line of {witness} below the checkpoint of size {size} is not its signature"
@@ -149,6 +162,8 @@ impl fmt::Display for Finding {
 pub struct Plan {
     /// The log's public keys; checkpoints of other keys are findings.
     pub log: Vec<Verifier>,
+    /// The keys that sign now, of a log that is read where it is written; else empty.
+    pub signing: Vec<Verifier>,
     /// Checkpoints that were signed or published: their roots must be those of the ledger.
     pub checkpoints: Vec<Note>,
     /// Bodies and their rows below this index are not looked at; a multiple of 256. Below it the
@@ -177,6 +192,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Findings that are not listed.
     pub more: u64,
+    /// What the entries that were read say about the log's keys.
+    pub keys: KeyHistory,
 }
 
 impl Report {
@@ -187,11 +204,18 @@ impl Report {
 
     fn of(head: &Head) -> Self {
         let tree_head = TreeHead { size: head.size(), root: head.frontier.root() };
-        Self { head: tree_head, entries: 0, findings: Vec::new(), more: 0 }
+        let (findings, keys) = (Vec::new(), KeyHistory::default());
+        Self { head: tree_head, entries: 0, findings, more: 0, keys }
     }
 
     fn is_full(&self) -> bool {
         self.findings.len() >= FINDINGS_MAX
+    }
+
+    fn hear(&mut self, index: u64, change: Option<KeyChange>) {
+        if let Some(change) = change {
+            self.keys.take(index, change);
+        }
     }
 
     fn add(&mut self, finding: Finding) {
@@ -215,7 +239,9 @@ pub fn tree<A: Archive>(
     plan: &Plan,
     progress: impl FnMut(Progress),
 ) -> Result<Report, ShelfError> {
-    walk(archive, plan, progress, |_, _, _, _| Ok(()))
+    let mut report = walk(archive, plan, progress, |_, _, _, _| Ok(()))?;
+    checkpoints::named(archive, plan, &mut report)?;
+    Ok(report)
 }
 
 /// Checks all that `tree` checks, and that every entry is one of this ledger's format: what a
@@ -228,12 +254,18 @@ pub fn published<A: Archive>(
     plan: &Plan,
     progress: impl FnMut(Progress),
 ) -> Result<Report, ShelfError> {
-    walk(archive, plan, progress, |_, from, bodies, report| {
-        let sound = tree::on_all_cores(&bodies, |body| ReadEntry::parse(body).is_ok());
-        let wrong = (from..).zip(sound).filter(|(_, sound)| !sound);
-        wrong.for_each(|(index, _)| report.add(Finding::Entry(index)));
+    let mut report = walk(archive, plan, progress, |_, from, bodies, report| {
+        let read = |body: &Vec<u8>| ReadEntry::parse(body).map(|entry| KeyChange::of(&entry.facts));
+        for (index, said) in (from..).zip(tree::on_all_cores(&bodies, read)) {
+            match said {
+                Ok(change) => report.hear(index, change),
+                Err(_) => report.add(Finding::Entry(index)),
+            }
+        }
         Ok(())
-    })
+    })?;
+    checkpoints::named(archive, plan, &mut report)?;
+    Ok(report)
 }
 
 /// Checks all that `tree` checks, and items, projections and the head's other columns.
@@ -254,7 +286,11 @@ pub fn everything<R: Records>(
         let (seen, tally) = desk.finish(&mut report);
         Ok::<_, ShelfError>((report, seen, tally))
     })?;
+    checkpoints::named(records, plan, &mut report)?;
     let head = records.head()?;
+    if !plan.signing.is_empty() && !report.keys.agrees(&plan.signing, head.size()) {
+        report.add(Finding::Signers);
+    }
     records::check_beyond(records, head.size(), &mut report)?;
     // Where every entry was left out there is nothing to hold the links against.
     if report.entries > 0 || plan.from == 0 {
@@ -300,6 +336,5 @@ fn walk<A: Archive>(
         report.add(Finding::Head("size"));
     }
     climb.compare(&head.frontier, &mut report);
-    checkpoints::named(archive, plan, &mut report)?;
     Ok(report)
 }

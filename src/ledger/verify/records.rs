@@ -8,6 +8,7 @@ use crate::merkle::tree::root_of;
 
 use super::super::entry::{Kind, ReadEntry};
 use super::super::items;
+use super::super::log_key::KeyChange;
 use super::super::pruning::min_index_of;
 use super::super::{Head, Records, ShelfError, StoredProjection};
 use super::links::{Key, Sums, Tally};
@@ -116,6 +117,7 @@ impl<'scope, 'env> Desk<'scope, 'env> {
         let looks = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         for (index, mut look) in (from..).zip(looks) {
             self.seen.take(index, &look);
+            report.hear(index, look.key.take());
             self.tally.add(index, look.sums);
             // An altered entry is named already; that its projection differs is no second finding.
             let altered =
@@ -165,6 +167,7 @@ struct Look {
     restricting: bool,
     is_restore: bool,
     pruned: u64,
+    key: Option<KeyChange>,
     /// When the entry says it was written.
     at: Option<i64>,
     /// When its row says so, and `late`.
@@ -190,6 +193,7 @@ impl Rows {
         look.restricting = entry.facts.restricting;
         look.is_restore = entry.facts.kind == Kind::Restore;
         look.pruned = min_index_of(&entry.facts).unwrap_or_default();
+        look.key = KeyChange::of(&entry.facts);
         let Some(stored) = columns else {
             look.findings.push(Finding::Projection(self.index));
             return look;

@@ -139,7 +139,7 @@ fn keys_are_renewed_and_rotated_and_the_former_ones_still_open() {
         assert!(dry["done"].as_str().unwrap().starts_with("dry run"), "{dry}");
         bare.does(&["key", "rotate", "--use", usage]);
     }
-    for usage in ["checkpoint", "blind_index", "nonsense"] {
+    for usage in ["authority", "blind_index", "nonsense"] {
         failure(&bare.run(&["key", "rotate", "--use", usage]), 6);
         failure(&bare.run(&["key", "rotate", "--use", usage, "--dry-run"]), 6);
     }

@@ -141,7 +141,7 @@ fn what_was_published_is_verified_with_the_ledger_it_was_published_of() {
             sound(&log.run(&["ledger", "verify"]));
             sound(&log.run(&["ledger", "verify", "--policy", &key]));
             // A policy that asks for a witness: nobody cosigned.
-            let signer = Signer::from_seed("example.com/w", KeyType::Witness, &[7; 32]).unwrap();
+            let signer = Signer::from_seed("example.com/w", KeyType::Witness, &[8; 32]).unwrap();
             let witness = signer.verifier();
             let policy = format!("log {key}\nwitness w {witness}\nquorum w\n");
             let policy = log.file("policy", &policy);

@@ -1,6 +1,7 @@
 //! A whole installation without doors: store, keys, ledger, policy, partners, invented people.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use fieldgate::clock::{Clock, Moment};
 use fieldgate::domain::contact::{CollectionPoint, Country, PointSet};
@@ -13,12 +14,14 @@ use fieldgate::domain::purpose::Purpose;
 use fieldgate::flows::intake::{self, Bringer, Manner, Submission, Taken};
 use fieldgate::flows::release::{self, Asker, PageRequest, Released};
 use fieldgate::flows::{Actor, Error, Gateway, keys, onboard, publish};
-use fieldgate::id::{GrantId, PartnerId, PolicyVersion, RequestId, Thumbprint};
+use fieldgate::id::{GrantId, KeyId, PartnerId, PolicyVersion, RequestId, Thumbprint};
 use fieldgate::ledger::verify::{self, Plan, Report};
-use fieldgate::ledger::{Notary, Sequencer};
+use fieldgate::ledger::{Cause, Notary, Sequencer, Signers};
 use fieldgate::merkle::key::{KeyType, Signer};
-use fieldgate::secret::{KeyBytes, Personal};
-use fieldgate::store::{Effect, OpenOptions, Store, StoreError, Url, migrate};
+use fieldgate::secret::{KeyBytes, KeyDocument, Personal};
+use fieldgate::store::{
+    Effect, OpenOptions, Store, StoreError, Url, key_rows, migrate, release_rows,
+};
 use fieldgate::vault::authority::{Authority, new_client_key, new_signing_key};
 use fieldgate::vault::keyring::{KeyUse, Keyring};
 use tempfile::TempDir;
@@ -87,11 +90,42 @@ pub fn replica_at(
     clock: Clock,
 ) -> (Gateway, Sequencer<Effect>) {
     let store = Store::open(&Url::parse(url).unwrap(), OpenOptions::default()).unwrap();
-    let rows = store.read_blocking(fieldgate::store::key_rows::list_keys).unwrap();
+    let rows = store.read_blocking(key_rows::list_keys).unwrap();
     let keyring = Keyring::open(keyring_master, &rows).unwrap();
-    let sequencer = Sequencer::start(store.shelf(), vec![signer()]).unwrap();
-    let notary = Notary::new(vec![signer()]);
-    (Gateway::new(store, sequencer.clone(), (keyring, notary), clock), sequencer)
+    let sequencer = Sequencer::start(store.shelf(), followed(&store, keyring_master)).unwrap();
+    let notary = notary_of(&keyring).unwrap();
+    let master = keyring_master.clone();
+    let gateway = Gateway::new(store, sequencer.clone(), (keyring, notary), clock)
+        .following_log_keys(Arc::new(move |rows| notary_of(&Keyring::open(&master, rows)?)));
+    (gateway, sequencer)
+}
+
+fn log_signers(keyring: &Keyring, ids: Vec<KeyId>) -> Result<Vec<Signer>, Cause> {
+    let signer = |id| Ok(Signer::from_seed(ORIGIN, KeyType::Log, keyring.seed(id)?.expose())?);
+    ids.into_iter().map(signer).collect()
+}
+
+/// The notary of a key ring, as the command line makes it.
+fn notary_of(keyring: &Keyring) -> Result<Notary, Cause> {
+    let former = log_signers(keyring, keyring.retired(KeyUse::Checkpoint))?;
+    let former = former.iter().map(|signer| signer.verifier().clone()).collect();
+    let now = log_signers(keyring, keyring.active(KeyUse::Checkpoint))?;
+    Ok(Notary::new(now).after(former))
+}
+
+/// The signers of a sequencer that follows the key ring.
+fn followed(store: &Store, master: &KeyBytes) -> Signers {
+    let (store, master) = (store.clone(), master.clone());
+    Signers::read_by(move || {
+        let read = |tx: &mut fieldgate::store::ReadTx| {
+            let version = release_rows::read_head(tx)?.registry_version;
+            Ok::<_, StoreError>((version, key_rows::list_keys(tx)?))
+        };
+        let (version, rows) = store.read_blocking(read)?;
+        let keyring = Keyring::open(&master, &rows)?;
+        Ok((version, log_signers(&keyring, keyring.active(KeyUse::Checkpoint))?))
+    })
+    .unwrap()
 }
 
 impl World {
@@ -120,6 +154,7 @@ impl World {
                 let document = match usage {
                     KeyUse::Authority => Some(made.key.clone()),
                     KeyUse::Token => Some(new_signing_key().unwrap()),
+                    KeyUse::Checkpoint => Some(KeyDocument::new(vec![7; 32])),
                     _ => None,
                 };
                 Keyring::seal_new(&master, *usage, document.as_ref(), now).unwrap()

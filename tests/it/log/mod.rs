@@ -2,6 +2,8 @@
 
 mod publishing;
 
+mod rotation;
+
 pub mod witness_client;
 
 pub mod witness_server;
