@@ -2,8 +2,8 @@
 
     python3 judge.py TOOLS FOLDER GOLDEN
 
-TOOLS holds the installed checkers, FOLDER/sound the evidence, GOLDEN the golden log of tests/vectors, which a
-witness has cosigned. A checker that cannot see a kind of damage is listed so; were it to see it after all, the
+TOOLS holds the installed checkers, FOLDER/sound the evidence, FOLDER/witnessed its log as a running `fieldgate
+witness` cosigned it, GOLDEN the golden log of tests/vectors, which a witness has cosigned as well. A checker that cannot see a kind of damage is listed so; were it to see it after all, the
 table would be wrong, and that fails as well.
 """
 import os, pathlib, shutil, subprocess, sys
@@ -70,10 +70,12 @@ DAMAGE = [
     ("the log's key", "log.vkey", lambda data: len(data) - 20, RECEIPT),
 ]
 
-# On the golden log: what a witness adds, which x/mod hands to a verifier of its caller's.
-GOLDEN = [
+# On a cosigned log: what a witness adds, which x/mod hands to a verifier of its caller's.
+COSIGNED = [
+    ("the key id of a cosignature", "log/checkpoint", lambda data: data.rindex(b" ") + 3, TILES),
     ("the time of a cosignature", "log/checkpoint", lambda data: data.rindex(b" ") + 16, TILES),
     ("the signature of a cosignature", "log/checkpoint", in_signature, TILES),
+    ("the witness's key", "log.vkey", lambda data: len(data) - 20, TILES),
 ]
 
 
@@ -126,11 +128,12 @@ def main(tools, folder, vectors):
         flip(case, pattern, place)
         wrong += judge(commands, case, title, refusing)
     golden(vectors, folder / "golden")
-    wrong += judge(commands, folder / "golden", "none, in the golden log", set())
-    for title, pattern, place, refusing in GOLDEN:
-        copy(folder / "golden", case)
-        flip(case, pattern, place)
-        wrong += judge(commands, case, title, refusing)
+    for cosigned, name in ((folder / "golden", "the golden log"), (folder / "witnessed", "a witness of ours")):
+        wrong += judge(commands, cosigned, f"none, {name}", set())
+        for title, pattern, place, refusing in COSIGNED:
+            copy(cosigned, case)
+            flip(case, pattern, place)
+            wrong += judge(commands, case, title, refusing)
     if wrong:
         sys.exit("\n".join(["NOT AS EXPECTED", *wrong]))
 

@@ -3,6 +3,7 @@
     python3 make_log.py FIELDGATE FOLDER PULLS
 
 FOLDER/sound then holds log.vkey, log/ (an export, extended once), older/ (checkpoints of before), receipts/.
+FOLDER/witnessed holds the same export, its checkpoint cosigned by a `fieldgate witness`, and that witness's key.
 """
 import http.client, json, pathlib, re, shutil, ssl, subprocess, sys, time
 
@@ -86,6 +87,47 @@ def ready(installation, gate):
     sys.exit("the gateway does not get ready")
 
 
+class Witness:
+    """A running `fieldgate witness` of one log."""
+
+    def __init__(self, program, folder, policy):
+        command = [program, "witness", "--dir", str(folder), "--policy", str(policy), "--listen", "127.0.0.1:0",
+                   "--name", "witness.example.com"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.vkey = self.process.stdout.readline().split()[1]
+        self.address = self.process.stdout.readline().split()[1].removeprefix("http://")
+
+    def cosign(self, note):
+        """The first note of the log, with the witness's line below it."""
+        door = http.client.HTTPConnection(self.address, timeout=30)
+        door.request("POST", "/add-checkpoint", f"old 0\n\n{note}".encode())
+        answer = door.getresponse()
+        line = answer.read().decode()
+        if answer.status != 200:
+            sys.exit(f"the witness answered {answer.status} {line}")
+        return note + line
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(timeout=30)
+
+
+def witness(program, folder):
+    """The export of FOLDER/sound once more, its checkpoint cosigned."""
+    sound, case = folder / "sound", folder / "witnessed"
+    for part in ("older", "receipts"):
+        (case / part).mkdir(parents=True)
+    shutil.copytree(sound / "log", case / "log")
+    witness = Witness(program, folder / "witness", sound / "log.vkey")
+    try:
+        note = (sound / "log/checkpoint").read_text("utf-8")
+        (case / "log/checkpoint").write_text(witness.cosign(note), "utf-8")
+        keys = (sound / "log.vkey").read_text("utf-8").strip()
+        (case / "log.vkey").write_text(f"{keys}\n{witness.vkey}\n", "utf-8")
+    finally:
+        witness.stop()
+
+
 def main(program, folder, pulls):
     folder, program = pathlib.Path(folder), str(pathlib.Path(program).resolve())
     shutil.rmtree(folder, ignore_errors=True)
@@ -120,6 +162,7 @@ def main(program, folder, pulls):
         receipt = str(sound / "receipts" / f"{index:06d}-proved.tlog-proof")
         installation.run("ledger", "prove", str(index), "--out", receipt)
     shutil.copy(demo / "receipt.tlog-proof", sound / "receipts/demo.tlog-proof")
+    witness(program, folder)
     print(f"{size} entries exported, {len(list((sound / 'receipts').iterdir()))} receipts")
 
 
