@@ -92,6 +92,22 @@ fn stand(store: &Store, origin: &str, anchor: &Anchor) -> Result<Stand, Failure>
     })
 }
 
+/// Refuses where an anchor holds a checkpoint: a log that was founded before is not founded again.
+/// A place that cannot be read could hold one.
+pub(super) fn demand_empty(settings: &Settings) -> Result<(), Failure> {
+    for anchor in places(settings)? {
+        let says = match wait(anchor.place.newest())? {
+            Ok(None) => continue,
+            Ok(Some(_)) => format!("{} holds a checkpoint of a log already", anchor.name),
+            Err(fault) => format!("{} cannot be read, and may hold a log: {fault}", anchor.name),
+        };
+        let hint = "bring back that log's database, or give a new log anchors and an origin of its \
+                    own";
+        return Err(Failure::new(Ending::Conflict, says).hint(hint));
+    }
+    Ok(())
+}
+
 /// Refuses to open a ledger for writing that an anchor of this machine contradicts, or while an
 /// alarm stands. What is out of reach now is looked at again by its job.
 pub(super) fn demand_agreement(settings: &Settings, store: &Store) -> Result<(), Failure> {

@@ -25,10 +25,10 @@ use super::witnesses::read_policy;
 /// Days before expiry from which a certificate is worth a warning.
 const SOON_DAYS: i64 = 14;
 
-const MASTER_FIX: &str = "a new installation: fieldgate key new; otherwise bring back the copy \
+const MASTER_FIX: &str = "a new installation: fieldgate ledger init; otherwise bring back the copy \
                           that was kept apart: without it nothing opens";
 
-const AUTHORITY_FIX: &str = "a new installation: fieldgate key new; otherwise bring back the file: \
+const AUTHORITY_FIX: &str = "a new installation: fieldgate ledger init; otherwise bring back the file: \
                              partners' certificates are judged by it";
 
 const SERVER_FIX: &str = "fieldgate key server --names NAME,NAME, then restart the gateway";

@@ -95,7 +95,7 @@ pub(super) fn token_keys(keyring: &Keyring, now: Moment) -> Result<TokenKeys, Do
     let all = keyring.all(KeyUse::Token);
     let settled =
         |id: &&KeyId| keyring.created_at(**id).is_some_and(|made| made.plus(SETTLES_IN) <= now);
-    let none = "the key ring has no token key; make one: fieldgate key new";
+    let none = "the key ring has no token key; make one: fieldgate key rotate --use token";
     let signing = all.iter().find(settled).or(all.last()).copied();
     let signing = signing.ok_or_else(|| DoorFault::settings(none))?;
     let document = |id| keyring.document(id).map_err(DoorFault::settings);

@@ -104,7 +104,7 @@ impl Installation {
 fn check_log(store: &Store, settings: &Settings) -> Result<(), Failure> {
     match store.read_blocking(ledger_rows::find_log)? {
         None => Err(Failure::new(Ending::Settings, "no ledger was founded in this database")
-            .hint("fieldgate key new")),
+            .hint("fieldgate ledger init")),
         Some(log) if log.origin == settings.ledger.origin => Ok(()),
         Some(log) => {
             let says = format!("this database holds the log {}", log.origin);

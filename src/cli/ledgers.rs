@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::store::StoreError;
 
 use super::export::{self, ExportArguments};
+use super::founding::{self, InitArguments};
 use super::gossip::{self, GossipArguments};
 use super::installation::{Reading, chain};
 use super::policy_file;
@@ -18,6 +19,9 @@ use super::verify::log::{self, VerifyLog};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LedgerCommand {
+    /// Found the log of a new installation: master key, key ring, authority, server certificate and
+    /// first entry. Never where a log, a key or a checkpoint is already.
+    Init(InitArguments),
     /// Re-hash everything: entries, tiles, checkpoint, and in a database what hangs on the entries.
     /// Names what is wrong.
     Verify(VerifyLog),
@@ -51,6 +55,7 @@ pub(super) enum LedgerCommand {
 
 pub(super) fn run(command: &LedgerCommand, config: &Path, voice: Voice) -> Result<Ending, Failure> {
     match command {
+        LedgerCommand::Init(asked) => founding::run(asked, config, voice),
         LedgerCommand::Verify(asked) => log::run(asked, config, voice),
         LedgerCommand::Key => {
             let keys = Reading::open(config)?.notary()?.verifiers();

@@ -30,6 +30,8 @@ mod export;
 
 mod follow;
 
+mod founding;
+
 mod gossip;
 
 mod import;

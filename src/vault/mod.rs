@@ -39,7 +39,7 @@ pub enum VaultError {
     #[error("the certificate could not be made")]
     Certificate(#[source] rcgen::Error),
     /// The key ring holds no current key of this use.
-    #[error("the key ring has no current {0} key: run `fieldgate key new`")]
+    #[error("the key ring has no current {0} key: run `fieldgate ledger init`")]
     NoKey(&'static str),
     /// The receipt is of another entry: it does not name this contact and these fields.
     #[error("the receipt does not cover this contact and these fields")]

@@ -18,7 +18,7 @@ use crate::vault::authority::{new_client_key, to_pem};
 use super::super::installation::{Installation, load, store_url, write_private};
 use super::super::say::{Ending, Failure};
 use super::super::serve::Listeners;
-use super::super::{keys, policies};
+use super::super::{founding, policies};
 
 /// Marks a folder as ready; written last.
 const READY: &str = "demo.ready";
@@ -218,7 +218,7 @@ fn listen(wanted: SocketAddr) -> Result<TcpListener, Failure> {
 /// Makes the database and the keys.
 pub(super) fn foundation(settings: &Settings) -> Result<usize, Failure> {
     let applied = migrate(&store_url(settings)?)?;
-    keys::create(settings, &["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+    founding::create(settings, &["localhost".to_owned(), "127.0.0.1".to_owned()])?;
     Ok(applied.len())
 }
 

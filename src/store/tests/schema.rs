@@ -73,6 +73,7 @@ fn migrations_run_unrun_and_run_again_to_the_same_schema() {
                 "0005_cosignature",
                 "0007_questions",
                 "0008_retention",
+                "0010_outsider",
             ]
         );
         assert_eq!(schema_state(&bed.url).unwrap(), SchemaState::Current);

@@ -88,13 +88,13 @@ fn an_installation_is_made_step_by_step_and_each_fault_has_its_remedy() {
     assert_eq!(bare.does(&["database", "migrate"])["state"], "current");
     assert_eq!(bare.does(&["database", "migrate"])["applied"], serde_json::json!([]));
     bare.does(&["database", "check"]);
-    assert!(bare.diagnosis("master key", 1).1.contains("key new"));
+    assert!(bare.diagnosis("master key", 1).1.contains("ledger init"));
     failure(&bare.run(&["partner", "list"]), 3);
 
-    bare.does(&["key", "new", "--names", "localhost"]);
+    bare.does(&["ledger", "init", "--names", "localhost"]);
     let mode = std::fs::metadata(bare.path("master.key")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    failure(&bare.run(&["key", "new"]), 5);
+    failure(&bare.run(&["ledger", "init"]), 5);
     assert_eq!(bare.diagnosis("policy", 0).0, "warn");
     assert_eq!(bare.diagnosis("doors", 0).0, "ok");
     let _taken = TcpListener::bind(("127.0.0.1", bare.ports[0])).unwrap();
@@ -120,17 +120,52 @@ fn an_installation_is_made_step_by_step_and_each_fault_has_its_remedy() {
     bare.without(("server.key", &remove), "server key", "key server");
     bare.without(("server.key", &foreign), "server key", "key server");
     bare.without(("server.pem", &garbage), "server cert", "key server");
-    bare.without(("ca.pem", &garbage), "authority", "key new");
+    bare.without(("ca.pem", &garbage), "authority", "ledger init");
     bare.without(("fieldgate.toml", &origin), "key ring", "origin");
     bare.without(("gate.db", &garbage), "database", "store");
     assert_eq!(bare.diagnosis("ledger", 0).0, "ok", "everything was mended");
 }
 
 #[test]
+fn a_log_is_founded_once_and_never_where_one_may_have_been() {
+    let bare = Bare::new();
+    let elsewhere = bare.path("elsewhere");
+    let text = std::fs::read_to_string(bare.path("fieldgate.toml")).unwrap();
+    let anchor = format!("[[anchors]]\nkind = \"folder\"\nplace = \"{}\"\n", elsewhere.display());
+    std::fs::write(bare.path("fieldgate.toml"), format!("{text}{anchor}")).unwrap();
+    bare.does(&["database", "migrate"]);
+    let refused = || {
+        let output = bare.run(&["ledger", "init"]);
+        failure(&output, 5);
+        assert!(!bare.path("master.key").exists(), "nothing was made");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    // A place that is not there may hold a log; one that holds a checkpoint does, whosever it is.
+    assert!(refused().contains("cannot be read"));
+    std::fs::create_dir(&elsewhere).unwrap();
+    let note = elsewhere.join("00000000000000000600.note");
+    std::fs::write(&note, include_str!("../../vectors/log600/checkpoint")).unwrap();
+    assert!(refused().contains("holds a checkpoint of a log already"));
+    std::fs::remove_file(&note).unwrap();
+
+    let dry = bare.does(&["ledger", "init", "--dry-run"]);
+    assert!(dry["done"].as_str().unwrap().starts_with("dry run"), "{dry}");
+    assert!(!bare.path("master.key").exists());
+    bare.does(&["ledger", "init"]);
+    // Keys and files were lost, the entries were not.
+    for name in ["ca.pem", "server.pem", "server.key", "master.key"] {
+        std::fs::remove_file(bare.path(name)).unwrap();
+    }
+    let (_, hint) = failure(&bare.run(&["ledger", "init"]), 5);
+    assert!(hint.contains("founded once"), "{hint}");
+    assert!(!bare.path("master.key").exists());
+}
+
+#[test]
 fn keys_are_renewed_and_rotated_and_the_former_ones_still_open() {
     let bare = Bare::new();
     bare.does(&["database", "migrate"]);
-    bare.does(&["key", "new"]);
+    bare.does(&["ledger", "init"]);
     let before = std::fs::read(bare.path("server.pem")).unwrap();
     bare.does(&["key", "server", "--names", "gate.example.com"]);
     assert_ne!(std::fs::read(bare.path("server.pem")).unwrap(), before);
