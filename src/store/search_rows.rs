@@ -143,19 +143,12 @@ fn tracks(tx: &mut ReadTx, search: &Search) -> Result<Option<Vec<Track>>, StoreE
     Ok(Some(tracks))
 }
 
-/// Tracks that are read first, with one statement at most.
-const FIRST: usize = 4;
-
-/// The first of all tracks together. A full page bounds what the next tracks may still add, so few
-/// are read at first, each for a whole page, and twice as many with each statement.
+/// The first of all tracks together. A full page bounds what the next track may still add.
 fn merge(tx: &mut ReadTx, tracks: &[Track], run: Run) -> Result<Vec<i64>, StoreError> {
     let full = run.limit();
-    let most = at_once(tx);
+    let at_once = at_once(tx);
     let (mut found, mut rest) = (Vec::new(), run);
-    let (mut left, mut width) = (tracks, FIRST.min(most));
-    while !left.is_empty() {
-        let (some, behind) = left.split_at(width.min(left.len()));
-        (left, width) = (behind, width.saturating_mul(2).min(most));
+    for some in tracks.chunks(at_once) {
         found.extend(rest.read_all(tx, some)?);
         run.sort(&mut found);
         if found.len() == full

@@ -207,8 +207,8 @@ fn tracks(search: &Search, told: &[Told]) -> (usize, usize) {
 }
 
 /// The statements of a search: where the ledger begins, the places of its two times, the shapes,
-/// the askers, the shapes of each asker, then the tracks, each a statement in the same process;
-/// over a connection 4 of them are the first, then 8, then 16, from then on 32.
+/// the askers, the shapes of each asker, then the tracks, each a statement in the same process and
+/// 32 of them one over a connection.
 fn statements(search: &Search, told: &[Told], at_once: usize) -> usize {
     let times = usize::from(search.from.is_some()) + 2 * usize::from(search.until.is_some());
     let timeless = Search { from: None, until: None, ..search.clone() };
@@ -226,22 +226,9 @@ fn statements(search: &Search, told: &[Told], at_once: usize) -> usize {
     let read = match search.contact {
         Some(_) => 1,
         None if plain => 1,
-        None => askers + runs(tracks, at_once),
+        None => askers + tracks.div_ceil(at_once),
     };
     1 + times + look_up + read
-}
-
-fn runs(tracks: usize, at_once: usize) -> usize {
-    let widths =
-        [4, 8, 16].into_iter().chain(std::iter::repeat(32)).map(|width| width.min(at_once));
-    let mut read = 0;
-    widths
-        .take_while(|width| {
-            let more = read < tracks;
-            read += width;
-            more
-        })
-        .count()
 }
 
 #[test]
