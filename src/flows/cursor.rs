@@ -34,9 +34,7 @@ impl Cursor {
         after: ContactNo,
         now: Moment,
     ) -> Result<String, Error> {
-        let mut body = after.0.to_be_bytes().to_vec();
-        body.extend_from_slice(&now.plus(GOOD_FOR).0.to_be_bytes());
-        ticket::seal_ticket(&gateway.keyring(), &self.0, &body).map_err(Error::broken)
+        seal_place(gateway, &self.0, [after.0.cast_unsigned()], now.plus(GOOD_FOR))
     }
 
     /// Opens a cursor; the beginning when there is none.
@@ -47,18 +45,40 @@ impl Cursor {
         now: Moment,
     ) -> Result<ContactNo, Error> {
         let Some(text) = text else { return Ok(ContactNo(0)) };
-        let bad = || {
+        let ([after], until) = open_place(gateway, &self.0, text).ok_or_else(|| {
             Error::invalid(
                 "cursor",
                 "not a cursor of this query: repeat the query it came from, or begin without",
             )
-        };
-        let body = ticket::open_ticket(&gateway.keyring(), &self.0, text).map_err(|_| bad())?;
-        let (after, until) = body.split_at_checked(8).ok_or_else(bad)?;
-        let number = |bytes: &[u8]| bytes.try_into().map(i64::from_be_bytes).map_err(|_| bad());
-        if now > Moment(number(until)?) {
+        })?;
+        if now > until {
             return Err(Error::invalid("cursor", "older than 90 days: begin again without it"));
         }
-        Ok(ContactNo(number(after)?))
+        Ok(ContactNo(after.cast_signed()))
     }
+}
+
+/// Seals where a page ended, and until when that is good, bound to what was asked.
+pub(super) fn seal_place<const N: usize>(
+    gateway: &Gateway,
+    context: &[u8],
+    place: [u64; N],
+    until: Moment,
+) -> Result<String, Error> {
+    let numbers = place.into_iter().chain([until.0.cast_unsigned()]);
+    let body: Vec<u8> = numbers.flat_map(u64::to_be_bytes).collect();
+    ticket::seal_ticket(&gateway.keyring(), context, &body).map_err(Error::broken)
+}
+
+/// Opens what [`seal_place`] sealed; `None` for anything else, or if something else was asked.
+pub(super) fn open_place<const N: usize>(
+    gateway: &Gateway,
+    context: &[u8],
+    text: &str,
+) -> Option<([u64; N], Moment)> {
+    let body = ticket::open_ticket(&gateway.keyring(), context, text).ok()?;
+    let (numbers, rest) = body.as_chunks::<8>();
+    let (until, place) = numbers.split_last().filter(|_| rest.is_empty())?;
+    let place: [[u8; 8]; N] = place.try_into().ok()?;
+    Some((place.map(u64::from_be_bytes), Moment(i64::from_be_bytes(*until))))
 }

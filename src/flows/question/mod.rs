@@ -5,7 +5,7 @@ mod asked;
 
 use serde_json::{Map, Value, json};
 
-use crate::clock::{DAY, Moment};
+use crate::clock::DAY;
 use crate::domain::field::Field;
 use crate::id::{ContactNo, Thumbprint, digest};
 use crate::ledger::bundle::fields_of;
@@ -15,8 +15,8 @@ use crate::secret::Personal;
 use crate::store::audit_rows;
 use crate::store::search_rows::{self, Page};
 use crate::store::{Effect, ReadTx, StoreError};
-use crate::vault::ticket;
 
+use super::cursor::{open_place, seal_place};
 use super::release::Asker;
 use super::withdraw::{Trace, personal, trace};
 use super::{Actor, Appended, Error, Gateway, Thing};
@@ -279,24 +279,19 @@ fn bad_email() -> Error {
 }
 
 fn seal(gateway: &Gateway, of: &Question, (last, horizon): (u64, u64)) -> Result<String, Error> {
-    let until = gateway.now().plus(GOOD_FOR).0;
-    let body = [last.to_be_bytes(), horizon.to_be_bytes(), until.to_be_bytes()].concat();
-    ticket::seal_ticket(&gateway.keyring(), &context(gateway, of)?, &body).map_err(Error::broken)
+    let until = gateway.now().plus(GOOD_FOR);
+    seal_place(gateway, &context(gateway, of)?, [last, horizon], until)
 }
 
 fn open(gateway: &Gateway, of: &Question, text: &str) -> Result<(u64, u64), Error> {
-    let bad = || {
+    let opened = open_place(gateway, &context(gateway, of)?, text);
+    let ([last, horizon], until) = opened.ok_or_else(|| {
         let says = "not a cursor of this question: repeat the question it came from, or begin \
                     without";
         Error::invalid("cursor", says)
-    };
-    let body = ticket::open_ticket(&gateway.keyring(), &context(gateway, of)?, text);
-    let body: [u8; 24] = body.ok().and_then(|body| body.try_into().ok()).ok_or_else(bad)?;
-    let number = |part: &[u8]| part.try_into().map(u64::from_be_bytes).map_err(|_| bad());
-    let ((last, rest), size) = (body.split_at(8), 8);
-    let (horizon, until) = rest.split_at(size);
-    if gateway.now() > Moment(i64::try_from(number(until)?).map_err(|_| bad())?) {
+    })?;
+    if gateway.now() > until {
         return Err(Error::invalid("cursor", "older than a day: begin again without it"));
     }
-    Ok((number(last)?, number(horizon)?))
+    Ok((last, horizon))
 }
