@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::clock::{Clock, DAY};
 use crate::config::{DoorSettings, Settings};
 use crate::flows::Registry;
-use crate::flows::log_keys::LogKey;
+use crate::flows::log_keys::{LogKey, signing};
 use crate::ledger::prove::is_tail_sound;
 use crate::store::{SchemaState, StoreError, schema_state};
 use crate::vault::certificate::{chain_from_pem, key_from_pem, leaf_from_pem, read_leaf};
@@ -18,7 +18,6 @@ use crate::web::tls::settings::ServerCertificate;
 use super::installation::{
     Installation, Reading, chain, load, read_file, read_master, store_url, wait,
 };
-use super::log_keys::signing;
 use super::say::{Ending, Failure, Say, Voice};
 use super::witnesses::read_policy;
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::flows::log_keys::{self, Changed, LogKey};
+use crate::flows::log_keys::{self, Changed, LogKey, signing};
+use crate::id::KeyId;
 use crate::ledger::{Cause, Notary, Signers};
 use crate::merkle::key::{KeyType, Signer, Verifier};
 use crate::merkle::policy::Policy;
@@ -23,10 +24,11 @@ pub(super) fn signers(keyring: &Keyring, origin: &str) -> Result<Vec<Signer>, Ca
     if active.is_empty() {
         return Err(VaultError::NoKey(KeyUse::Checkpoint.code()).into());
     }
-    active
-        .into_iter()
-        .map(|id| Ok(Signer::from_seed(origin, KeyType::Log, keyring.seed(id)?.expose())?))
-        .collect()
+    active.into_iter().map(|id| signer(keyring, origin, id)).collect()
+}
+
+fn signer(keyring: &Keyring, origin: &str, id: KeyId) -> Result<Signer, Cause> {
+    Ok(Signer::from_seed(origin, KeyType::Log, keyring.seed(id)?.expose())?)
 }
 
 /// The notary of a key ring, with former keys and the policy of the installation.
@@ -35,14 +37,9 @@ pub(super) fn notary(
     origin: &str,
     policy: Option<&Policy>,
 ) -> Result<Notary, Cause> {
-    let former: Result<Vec<Verifier>, Cause> = keyring
-        .retired(KeyUse::Checkpoint)
-        .into_iter()
-        .map(|id| {
-            let signer = Signer::from_seed(origin, KeyType::Log, keyring.seed(id)?.expose())?;
-            Ok(signer.verifier().clone())
-        })
-        .collect();
+    let retired = keyring.retired(KeyUse::Checkpoint).into_iter();
+    let former = retired.map(|id| Ok(signer(keyring, origin, id)?.verifier().clone()));
+    let former: Result<Vec<Verifier>, Cause> = former.collect();
     let notary = Notary::new(signers(keyring, origin)?).after(former?);
     Ok(match policy {
         Some(policy) => notary.judged_by(policy.clone()),
@@ -180,8 +177,3 @@ pub(super) fn retire(
 
 const TOO_EARLY: &str = "whoever has not heard of the new key would refuse every checkpoint; if \
 the old key was stolen: --early";
-
-/// The keys that sign now, newest first.
-pub(super) fn signing(keys: &[LogKey]) -> Vec<&LogKey> {
-    keys.iter().filter(|key| key.until.is_none()).collect()
-}

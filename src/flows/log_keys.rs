@@ -131,7 +131,7 @@ fn read_one(row: &SealedKey, make: &MakeNotary) -> Result<LogKey, Error> {
 }
 
 /// The keys that sign now, newest first.
-fn signing(keys: &[LogKey]) -> Vec<&LogKey> {
+pub fn signing(keys: &[LogKey]) -> Vec<&LogKey> {
     keys.iter().filter(|key| key.until.is_none()).collect()
 }
 

@@ -38,6 +38,7 @@ impl Notary {
     /// The same, with the keys that signed in former times and are retired, newest first.
     #[must_use]
     pub fn after(mut self, former: Vec<Verifier>) -> Self {
+        self.policy = self.policy.map(|policy| policy.trusting(former.clone()));
         self.former = former;
         self
     }
@@ -47,18 +48,19 @@ impl Notary {
     /// a rotation.
     #[must_use]
     pub fn judged_by(mut self, policy: Policy) -> Self {
-        self.policy = Some(policy);
+        self.policy = Some(policy.trusting(self.own()));
         self
     }
 
     /// The policy by which its checkpoints are judged, those of former keys too: without one the
     /// log's own keys are enough.
     pub fn policy(&self) -> Policy {
-        let own = self.verifiers().into_iter().chain(self.former.iter().cloned()).collect();
-        match &self.policy {
-            Some(policy) => policy.clone().trusting(own),
-            None => Policy::of_logs(own),
-        }
+        self.policy.clone().unwrap_or_else(|| Policy::of_logs(self.own()))
+    }
+
+    /// Every key of the log, former ones last.
+    fn own(&self) -> Vec<Verifier> {
+        self.verifiers().into_iter().chain(self.former.iter().cloned()).collect()
     }
 
     /// Whether there is a policy: without one every checkpoint of ours convinces.
@@ -85,7 +87,7 @@ impl Notary {
         for line in lines {
             note.add(SignatureLine::parse(line.trim_end_matches('\n')).ok()?);
         }
-        let convinces = self.policy.is_none() || self.policy().check(&note).is_ok();
+        let convinces = self.policy.as_ref().is_none_or(|policy| policy.check(&note).is_ok());
         convinces.then(|| note.to_string())
     }
 

@@ -124,7 +124,7 @@ fn read_hashes<A: Archive>(
 ///
 /// # Errors
 /// The store could not be read.
-pub fn edge<A: Archive + ?Sized>(
+pub(super) fn edge<A: Archive + ?Sized>(
     archive: &mut A,
     level: u8,
     n: u64,

@@ -114,7 +114,7 @@ pub fn due<A: Archive>(
 /// Asks a witness for its line below a published checkpoint, with the proof from the size that it
 /// has seen. `None` if the stored note cannot be read.
 pub fn question(published: &Published, old: u64, proof: Vec<Hash>) -> Option<Question> {
-    let note = Note::parse(published.note.as_bytes()).ok()?;
+    let note = published.read().ok()?;
     Some(Question::new(old, proof, note, published.size))
 }
 
@@ -129,7 +129,7 @@ fn follows<A: Archive>(
         let (have, seen) = (head.size, last.size);
         return Err(Alarm::RolledBack { have, seen, by: BY.to_owned() }.into());
     }
-    let note = Note::parse(last.note.as_bytes()).map_err(|_| forked())?;
+    let note = last.read().map_err(|_| forked())?;
     let old = Checkpoint::parse(note.text()).map_err(|_| forked())?.head();
     let path = match prove_consistency(archive, old.size, head.size) {
         Ok(path) => path,

@@ -25,13 +25,7 @@ pub struct Cosignature {
 
 /// The lines below the checkpoint of a size.
 pub fn list_cosignatures(tx: &mut ReadTx, size: u64) -> Result<Vec<Cosignature>, StoreError> {
-    let rows: Vec<(String, String, i64)> = fixed::<(Text, Text, BigInt)>(
-        "SELECT witness, line, at FROM ledger_cosignature WHERE size = $1 ORDER BY witness",
-    )
-    .bind::<BigInt, _>(signed(size))
-    .load(tx.statement())?;
-    let line = |(witness, line, at)| Cosignature { size, witness, line, at: Moment(at) };
-    Ok(rows.into_iter().map(line).collect())
+    list_cosignatures_between(tx, size, size)
 }
 
 /// The lines below the checkpoints of the sizes `from..=until`, smallest first.

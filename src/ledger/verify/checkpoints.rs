@@ -50,12 +50,13 @@ pub fn kept<A: Archive>(
     mut page: impl FnMut(&mut A, u64) -> Result<Vec<Witnessed>, ShelfError>,
     report: &mut Report,
 ) -> Result<(), ShelfError> {
+    let keys = (policy.logs().cloned().collect(), policy.witnesses().cloned().collect());
     let (mut next, mut convinced) = (from, false);
     loop {
         let checkpoints = page(archive, next)?;
         let Some(last) = checkpoints.last().map(|last| last.published.size) else { break };
         for one in &checkpoints {
-            convinced |= convinces(archive, policy, one, report)?;
+            convinced |= convinces(archive, (policy, &keys), one, report)?;
         }
         next = last.saturating_add(1);
     }
@@ -68,23 +69,21 @@ pub fn kept<A: Archive>(
 /// Names what is wrong with a kept checkpoint; whether it satisfies the policy.
 fn convinces<A: Archive>(
     archive: &mut A,
-    policy: &Policy,
+    (policy, (log, witnesses)): (&Policy, &(Vec<Verifier>, Vec<Verifier>)),
     Witnessed { published, lines }: &Witnessed,
     report: &mut Report,
 ) -> Result<bool, ShelfError> {
     let size = published.size;
-    let log: Vec<Verifier> = policy.logs().cloned().collect();
-    let witnesses: Vec<Verifier> = policy.witnesses().cloned().collect();
-    let Ok(mut note) = Note::parse(published.note.as_bytes()) else {
+    let Ok(mut note) = published.read() else {
         report.add(Finding::Checkpoint(size));
         return Ok(false);
     };
-    if let Some(wrong) = fault_of(archive, (&log, &report.keys), &note, size)? {
+    if let Some(wrong) = fault_of(archive, (log, &report.keys), &note, size)? {
         report.add(wrong);
     }
     let unsigned = note.clone();
     for (witness, line) in lines {
-        match cosignature(&unsigned, witness, line, &witnesses) {
+        match cosignature(&unsigned, witness, line, witnesses) {
             Some(line) => note.add(line),
             None => report.add(Finding::Cosignature { size, witness: witness.clone() }),
         }
