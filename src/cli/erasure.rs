@@ -11,7 +11,7 @@ use crate::id::{ContactNo, PartnerId};
 
 use super::confirm::confirm;
 use super::installation::{Installation, wait};
-use super::partners::invalid;
+use super::partners::parse_code;
 use super::persons::Whom;
 use super::say::{Act, Failure, Say, Voice};
 
@@ -51,10 +51,7 @@ pub(super) fn erase(
     args: &EraseArgs,
     voice: Voice,
 ) -> Result<(), Failure> {
-    let ground = ErasureGround::from_code(&args.ground).ok_or_else(|| {
-        let codes: Vec<_> = ErasureGround::ALL.iter().map(|ground| ground.code()).collect();
-        invalid("ground", format!("must be one of {}", codes.join(", ")))
-    })?;
+    let ground = parse_code("ground", &args.ground, ErasureGround::ALL, ErasureGround::code)?;
     let told = partners(open, &args.told)?;
     let address = args.who.read()?;
     if args.dry_run {

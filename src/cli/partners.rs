@@ -7,6 +7,7 @@ use clap::Subcommand;
 use crate::clock::Moment;
 use crate::domain::contact::{Country, PointSet};
 use crate::domain::field::FieldSet;
+use crate::domain::find_code;
 use crate::domain::grant::{Grant, Territory};
 use crate::domain::partner::{Certificate, Partner, PartnerKind, PartnerState};
 use crate::domain::purpose::Purpose;
@@ -185,10 +186,7 @@ pub(super) fn parse_code<T: Copy>(
     all: &[T],
     name: fn(T) -> &'static str,
 ) -> Result<T, Failure> {
-    all.iter().copied().find(|one| name(*one) == code).ok_or_else(|| {
-        let known: Vec<_> = all.iter().map(|one| name(*one)).collect();
-        invalid(at, format!("must be one of {}", known.join(", ")))
-    })
+    find_code(code, all, name).map_err(|fault| invalid(at, fault))
 }
 
 /// Reads a purpose.

@@ -1,5 +1,25 @@
 //! The macro by which a closed list is written once: one row, and everything else follows.
 
+/// Why a code is none: it is not among those that are known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be one of {0}")]
+pub struct UnknownCode(String);
+
+/// Finds what a code stands for among all that there is.
+///
+/// # Errors
+/// Names the codes that are known.
+pub fn find_code<T: Copy>(
+    code: &str,
+    all: &[T],
+    name: fn(T) -> &'static str,
+) -> Result<T, UnknownCode> {
+    all.iter().copied().find(|one| name(*one) == code).ok_or_else(|| {
+        let known: Vec<_> = all.iter().map(|one| name(*one)).collect();
+        UnknownCode(known.join(", "))
+    })
+}
+
 /// Writes an enum from rows: variant, code, and the row's value. Gives `ALL`, `code`, `row`,
 /// `from_code`, `bit`, and a set type over the variants held in one integer.
 macro_rules! catalogue {

@@ -2,6 +2,8 @@
 
 mod catalogue;
 
+pub use catalogue::{UnknownCode, find_code};
+
 /// Every contact field, one row each.
 pub mod field;
 

@@ -4,6 +4,7 @@
 use crate::clock::Moment;
 use crate::domain::disclosure::Reason;
 use crate::domain::field::FieldSet;
+use crate::domain::find_code;
 use crate::domain::purpose::Purpose;
 use crate::flows::{Error, Registry, Thing};
 use crate::id::{PartnerId, PolicyVersion};
@@ -107,10 +108,6 @@ fn code<T: Copy>(
     all: &[T],
     name: fn(T) -> &'static str,
 ) -> Result<Option<T>, Error> {
-    let Some(code) = code else { return Ok(None) };
-    let found = all.iter().copied().find(|one| name(*one) == code);
-    found.map(Some).ok_or_else(|| {
-        let known: Vec<_> = all.iter().map(|one| name(*one)).collect();
-        Error::invalid(at, format!("must be one of {}", known.join(", ")))
-    })
+    let found = code.map(|code| find_code(code, all, name)).transpose();
+    found.map_err(|fault| Error::invalid(at, fault))
 }
