@@ -13,6 +13,7 @@ use crate::flows::onboard;
 use crate::flows::report::{self, Report};
 use crate::flows::withdraw::{self, Done, Word};
 use crate::secret::Personal;
+use crate::web::recorded::receipt_path;
 
 use super::erasure::{self, EraseArgs, ForgetArgs};
 use super::installation::{Installation, actor, read_file, wait};
@@ -230,7 +231,7 @@ impl WhoAnswer {
             use_until: one.use_until.day(),
             policy_version: one.policy.map(|version| version.0),
             entries: one.entries.clone(),
-            receipts: one.entries.iter().map(|index| format!("/v1/receipts/{index}")).collect(),
+            receipts: one.entries.iter().copied().map(receipt_path).collect(),
             must_be_told: one.must_be_told,
             recall: report::RECALL,
         };

@@ -7,6 +7,11 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::flows::Receipt;
 
+/// Where a caller fetches the receipt of an entry.
+pub fn receipt_path(index: u64) -> String {
+    format!("/v1/receipts/{index}")
+}
+
 /// The entry that recorded an answer (ledger reference, §17). It names its partner alone, so it
 /// goes to nobody else.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +27,7 @@ impl Recorded {
         answer
             .insert_header(("ledger-index", index.to_string()))
             .insert_header(("ledger-entry", entry.as_str()))
-            .append_header((LINK, format!("</v1/receipts/{index}>; rel=\"receipt\"")));
+            .append_header((LINK, format!("<{}>; rel=\"receipt\"", receipt_path(*index))));
     }
 }
 

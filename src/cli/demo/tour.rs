@@ -11,6 +11,7 @@ use crate::flows::report;
 use crate::flows::withdraw::{self, Word};
 use crate::ledger::verify::verify_receipt;
 use crate::secret::Personal;
+use crate::web::recorded::receipt_path;
 
 use super::super::installation::{Installation, chain, read_file};
 use super::super::pull::{Client, Pulled};
@@ -143,7 +144,7 @@ impl Tour<'_> {
     async fn receipt(&self, reseller: &mut Client, page: &Pulled) -> Result<u64, Failure> {
         let index = page.json().pointer("/receipt/index").and_then(Value::as_u64);
         let index = index.ok_or_else(|| Failure::broken("the page has no receipt"))?;
-        let path = format!("/v1/receipts/{index}");
+        let path = receipt_path(index);
         let proof = expect(reseller.get("offers", &path).await, 200)?.text;
         let file = self.folder.dir.join("receipt.tlog-proof");
         std::fs::write(&file, &proof).map_err(Failure::broken)?;

@@ -15,7 +15,7 @@ use crate::flows::Gateway;
 use crate::flows::release::{self, LEADS_MAX, LEADS_USUAL, Lead, PageRequest, Released};
 use crate::secret::Personal;
 use crate::web::problem::{Code, Problem};
-use crate::web::recorded::Recorded;
+use crate::web::recorded::{Recorded, receipt_path};
 
 use super::caller::PartnerCaller;
 
@@ -188,7 +188,7 @@ impl<'a> ReceiptBody<'a> {
     fn of(released: &Released, proof: Option<&'a str>) -> Self {
         let index = released.receipt.index();
         let salt = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(released.salt);
-        Self { index, href: format!("/v1/receipts/{index}"), salt, proof }
+        Self { index, href: receipt_path(index), salt, proof }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::flows::report::{self, Holding, RECALL};
 use crate::flows::{Error, Gateway, Registry};
 use crate::secret::Personal;
 use crate::web::problem::Problem;
+use crate::web::recorded::receipt_path;
 
 use super::body::{demand_json, read_json};
 use super::caller::AuditorCaller;
@@ -17,7 +18,7 @@ use super::caller::AuditorCaller;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FindBody {
-    #[serde(default, deserialize_with = "address")]
+    #[serde(default, deserialize_with = "given")]
     email: Option<Personal>,
     partner: Option<String>,
     certificate: Option<String>,
@@ -41,11 +42,15 @@ struct FindBody {
 #[serde(deny_unknown_fields)]
 struct WhoBody {
     #[serde(deserialize_with = "address")]
-    email: Option<Personal>,
+    email: Personal,
 }
 
-fn address<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Personal>, D::Error> {
-    String::deserialize(from).map(|text| Some(Personal::new(text)))
+fn address<'de, D: Deserializer<'de>>(from: D) -> Result<Personal, D::Error> {
+    String::deserialize(from).map(Personal::new)
+}
+
+fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Personal>, D::Error> {
+    address(from).map(Some)
 }
 
 #[derive(Serialize)]
@@ -125,8 +130,7 @@ pub async fn who(
 ) -> Result<HttpResponse, Problem> {
     demand_json(request.headers())?;
     let body: WhoBody = read_json(&body)?;
-    let address = body.email.ok_or_else(|| Error::invalid("email", "must be there"))?;
-    let found = report::who(&gateway, caller.asker(), &address).await?;
+    let found = report::who(&gateway, caller.asker(), &body.email).await?;
     Ok(HttpResponse::Ok().json(WhoAnswer {
         entry: found.entry,
         state: found.state.code(),
@@ -168,7 +172,7 @@ impl<'a> RowBody<'a> {
         };
         Self {
             row: &hit.row,
-            receipt: receipt(hit.row.index),
+            receipt: receipt_path(hit.row.index),
             items: hit.items.iter().map(item).collect(),
         }
     }
@@ -186,13 +190,9 @@ impl<'a> HoldingBody<'a> {
             use_until: one.use_until.day(),
             policy_version: one.policy.map(|version| version.0),
             entries: &one.entries,
-            receipts: one.entries.iter().copied().map(receipt).collect(),
+            receipts: one.entries.iter().copied().map(receipt_path).collect(),
             must_be_told: one.must_be_told,
             recall: RECALL,
         }
     }
-}
-
-fn receipt(index: u64) -> String {
-    format!("/v1/receipts/{index}")
 }
