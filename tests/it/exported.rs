@@ -12,18 +12,9 @@ use crate::crash::load::Cast;
 use crate::harness::bucket::S3;
 use crate::harness::process::{Installed, until};
 use crate::harness::{Database, databases, wait};
+use crate::strangers::{json, said};
 
 const URL: &str = "s3://evidence/public/log";
-
-fn said(output: &Output) -> String {
-    let (out, error) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    format!("{out}{error}")
-}
-
-fn json(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(output)))
-}
 
 /// An installation with a few hundred entries whose settings describe the bucket.
 async fn installed(database: Database, s3: &S3) -> Installed {
