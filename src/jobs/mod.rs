@@ -9,6 +9,9 @@ pub mod anchor;
 /// A folder in a bucket of an S3-compatible store.
 pub mod bucket;
 
+/// The client for whatever answers over HTTP.
+mod http;
+
 /// Publishes checkpoints.
 pub mod publisher;
 

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use crate::flows::outside::{self, Reach};
 use crate::flows::witnesses::{self, Answer, Next, Question, Witness};
 use crate::flows::{Error, Gateway};
+use crate::jobs::http;
 
 /// A witness that takes longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -42,12 +43,7 @@ pub enum Trouble {
 /// # Errors
 /// TLS cannot be set up.
 pub fn client() -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder()
-        .timeout(TIMEOUT)
-        .no_proxy()
-        .http1_only()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
+    http::client(TIMEOUT).build()
 }
 
 /// Runs until an alarm stops the ledger: one turn after each publication.

@@ -10,6 +10,8 @@ use object_store::client::{
     HttpResponseBody, HttpService,
 };
 
+use crate::jobs::http;
+
 /// Longest answer that is read: a bundle of 256 entries of 64 KiB is the longest object that is
 /// ever put, and a list of a thousand names is far less.
 const ANSWER_BYTES_MAX: usize = 17 * 1024 * 1024;
@@ -41,11 +43,7 @@ impl Connector {
     /// # Errors
     /// The authority is no certificate.
     pub(super) fn new(authority: Option<&[u8]>, patience: Duration) -> reqwest::Result<Self> {
-        let mut builder = reqwest::Client::builder()
-            .timeout(patience)
-            .no_proxy()
-            .http1_only()
-            .redirect(reqwest::redirect::Policy::none());
+        let mut builder = http::client(patience);
         if let Some(pem) = authority {
             builder = builder.tls_certs_only([reqwest::Certificate::from_pem(pem)?]);
         }
