@@ -9,6 +9,8 @@ mod files;
 
 mod logs;
 
+mod outside;
+
 mod vault;
 
 /// Every target by name.
@@ -37,6 +39,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("settings", files::settings),
     ("signing_request", vault::signing_request),
     ("tile_path", logs::tile_path),
+    ("timestamp", outside::timestamp),
     ("tlog_policy", logs::tlog_policy),
     ("tlog_proof", logs::tlog_proof),
 ];

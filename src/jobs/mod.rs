@@ -18,5 +18,8 @@ pub mod publisher;
 /// Looks at the registry each second and hands on what it finds.
 pub mod registry_watch;
 
+/// Timestamps of a stranger (RFC 3161).
+pub mod timestamp;
+
 /// Asks a witness to cosign.
 pub mod witness;

@@ -6,6 +6,8 @@ mod kept;
 
 mod split;
 
+mod verdict;
+
 use fieldgate::cli::Client;
 
 /// Status and problem code of a page of offers.

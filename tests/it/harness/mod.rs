@@ -17,6 +17,8 @@ pub mod postgres;
 
 pub mod process;
 
+pub mod stamps;
+
 pub mod wire;
 
 pub mod world;
