@@ -121,6 +121,8 @@ pub enum AnchorKind {
     Folder,
     /// A local git repository with one commit per checkpoint.
     Git,
+    /// A folder with one file per checkpoint, each stamped by a timestamp authority (RFC 3161).
+    Timestamp,
 }
 
 /// `[[anchors]]`
@@ -134,6 +136,47 @@ pub struct AnchorSettings {
     /// A checkpoint is added at most so often, in seconds.
     #[serde(default = "anchor_every_default")]
     pub every_s: u32,
+    /// Address of the timestamp authority, `http://` or `https://`: its answers are signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority_url: Option<String>,
+    /// Root certificate of the timestamp authority in PEM, one or more: its own leads to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority_file: Option<PathBuf>,
+}
+
+impl AnchorSettings {
+    /// Which key is wrong, and what would be right.
+    fn fault(&self) -> Option<(&'static str, &'static str)> {
+        if self.every_s == 0 {
+            return Some(("every_s", "must be at least 1"));
+        }
+        if (self.kind == AnchorKind::Bucket) != self.place.starts_with("s3://") {
+            return Some((
+                "place",
+                "must be s3://BUCKET/FOLDER where kind is \"bucket\", and a folder elsewhere",
+            ));
+        }
+        let stamps = self.kind == AnchorKind::Timestamp;
+        let (needed, not_here) = (
+            "must be given where kind is \"timestamp\"",
+            "is for anchors whose kind is \"timestamp\" alone",
+        );
+        let says = if stamps { needed } else { not_here };
+        if self.authority_file.is_some() != stamps {
+            return Some(("authority_file", says));
+        }
+        let Some(url) = &self.authority_url else {
+            return stamps.then_some(("authority_url", says));
+        };
+        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+        let host = rest.and_then(|rest| rest.split(['/', '?']).next()).unwrap_or_default();
+        match host {
+            _ if !stamps => Some(("authority_url", says)),
+            "" => Some(("authority_url", "must begin with http:// or https:// and name a host")),
+            _ if host.contains('@') => Some(("authority_url", "must hold no user and no password")),
+            _ => None,
+        }
+    }
 }
 
 /// `[[buckets]]`
@@ -231,7 +274,7 @@ pub enum ConfigError {
         /// The file.
         path: String,
         /// Which setting.
-        key: &'static str,
+        key: String,
         /// What would be right.
         says: &'static str,
     },
@@ -259,7 +302,9 @@ impl Settings {
     }
 
     fn check(&self, path: &str) -> Result<(), ConfigError> {
-        let wrong = |key, says| Err(ConfigError::Value { path: path.to_owned(), key, says });
+        let wrong = |key: &str, says| {
+            Err(ConfigError::Value { path: path.to_owned(), key: key.to_owned(), says })
+        };
         if !(1..=64).contains(&self.store.readers) {
             return wrong("store.readers", "must be between 1 and 64");
         }
@@ -280,12 +325,10 @@ impl Settings {
         if self.ledger.origin.is_empty() || self.ledger.origin.contains([' ', '+', '\n']) {
             return wrong("ledger.origin", "must be a name without spaces and plus signs");
         }
-        if self.anchors.iter().any(|anchor| anchor.every_s == 0) {
-            return wrong("anchors.every_s", "must be at least 1");
-        }
-        let mut buckets = self.anchors.iter().filter(|anchor| anchor.kind == AnchorKind::Bucket);
-        if buckets.any(|anchor| !anchor.place.starts_with("s3://")) {
-            return wrong("anchors.place", "must be s3://BUCKET/FOLDER where kind is \"bucket\"");
+        for (number, anchor) in (1_u32..).zip(&self.anchors) {
+            if let Some((key, says)) = anchor.fault() {
+                return wrong(&format!("anchor {number}: {key}"), says);
+            }
         }
         if !self.buckets.iter().all(BucketSettings::is_protected) {
             return wrong(
@@ -323,6 +366,9 @@ impl Settings {
         for anchor in &mut self.anchors {
             if anchor.kind != AnchorKind::Bucket && Path::new(&anchor.place).is_relative() {
                 anchor.place = folder.join(&anchor.place).display().to_string();
+            }
+            if let Some(file) = anchor.authority_file.as_mut().filter(|file| file.is_relative()) {
+                *file = folder.join(&*file);
             }
         }
         if let Some(database) = self.store.url.strip_prefix("sqlite://")
@@ -388,5 +434,37 @@ mod tests {
         for bad in ["http://s3.example", "http://127.0.0.1.example", "ftp://x", "s3.example"] {
             assert!(parse(bad).unwrap_err().to_string().contains("buckets.endpoint"), "{bad}");
         }
+    }
+
+    #[test]
+    fn only_an_anchor_of_timestamps_names_a_timestamp_authority() {
+        let parse = |anchor: &str| Settings::parse("x.toml", &format!("{GOOD}\n{anchor}"));
+        let stamps = |url: &str| {
+            parse(&format!(
+                "[[anchors]]\nkind = \"folder\"\nplace = \"a\"\n[[anchors]]\n\
+                 kind = \"timestamp\"\nplace = \"stamps\"\nauthority_file = \"tsa.pem\"\n{url}"
+            ))
+        };
+        for good in ["http://time.example/tsr?key=a@b", "https://time.example"] {
+            let settings = stamps(&format!("authority_url = \"{good}\"")).unwrap();
+            let settings = settings.beside(Path::new("/etc/fieldgate"));
+            let file = settings.anchors[1].authority_file.as_deref();
+            assert_eq!(file, Some(Path::new("/etc/fieldgate/tsa.pem")));
+            assert_eq!(settings.anchors[1].place, "/etc/fieldgate/stamps");
+        }
+        for bad in ["", "ftp://time.example", "http://", "https://me:secret@time.example/", "x"] {
+            let line = format!("authority_url = \"{bad}\"");
+            let says = stamps(if bad.is_empty() { "" } else { &line }).unwrap_err().to_string();
+            assert!(says.contains("anchor 2: authority_url must"), "{says}");
+            assert!(!says.contains("secret"), "{says}");
+        }
+        let folder = "[[anchors]]\nkind = \"folder\"\nplace = \"a\"\n";
+        for key in ["authority_url", "authority_file"] {
+            let says = parse(&format!("{folder}{key} = \"http://x\"")).unwrap_err().to_string();
+            assert!(says.contains(&format!("anchor 1: {key} is for")), "{says}");
+        }
+        let unnamed = "[[anchors]]\nkind = \"timestamp\"\nplace = \"a\"\n";
+        let says = parse(unnamed).unwrap_err().to_string();
+        assert!(says.contains("anchor 1: authority_file must be given"), "{says}");
     }
 }

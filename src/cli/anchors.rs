@@ -1,6 +1,7 @@
 //! Anchors as the settings name them: agreement at the start, a job for each, `ledger anchors`.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,20 +14,25 @@ use crate::flows::outside::{AMBER_S, Outsider, Reach};
 use crate::flows::{Alarm, Gateway};
 use crate::jobs::alarm_watch;
 use crate::jobs::anchor::{
-    self, Anchor, AnchorBucket, AnchorFile, AnchorFolder, AnchorRepository, Place, PlaceFault,
-    Round,
+    self, Anchor, AnchorBucket, AnchorFile, AnchorFolder, AnchorRepository, AnchorTimestamps,
+    Place, PlaceFault, Round,
 };
+use crate::jobs::timestamp::TimestampAuthority;
 use crate::ledger::sighting::{Sighting, SightingError, hold_against};
 use crate::store::{Store, StoreError};
+use crate::vault::certificate::{chain_from_pem, read_leaf};
 use crate::web::health::{Check, Condition};
 use crate::web::metrics::Metrics;
 
 use super::buckets;
-use super::installation::{Installation, Reading, chain, wait};
+use super::installation::{Installation, Reading, chain, read_file, wait};
 use super::say::{Ending, Failure, Say, Voice};
 
 /// The anchor file is looked at, and added to, as often as this.
 const FILE_EVERY: Duration = Duration::from_secs(60);
+
+/// A timestamp that takes longer has failed.
+const STAMP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What to do when the ledger is not what others saw of it.
 const WAYS_OUT: &str = "two ways lead out: bring back the database that holds those entries, then \
@@ -61,9 +67,32 @@ fn place(settings: &Settings, number: u32, one: &AnchorSettings) -> Result<Ancho
         }
         AnchorKind::Folder => ("folder", Place::Folder(Arc::new(AnchorFolder::new(&one.place)))),
         AnchorKind::Git => ("git", Place::Git(Arc::new(AnchorRepository::new(&one.place)))),
+        AnchorKind::Timestamp => ("timestamp", Place::Timestamp(Arc::new(stamped(one)?))),
     };
     let every = Duration::from_secs(u64::from(one.every_s));
     Ok(Anchor { name: format!("anchor {number} ({kind})"), kind, reach: Reach::Far, place, every })
+}
+
+/// A folder whose notes are stamped. The settings were checked: both keys are there.
+fn stamped(one: &AnchorSettings) -> Result<AnchorTimestamps, Failure> {
+    let (Some(url), Some(file)) = (&one.authority_url, &one.authority_file) else {
+        return Err(Failure::new(Ending::Settings, "an anchor lacks its timestamp authority"));
+    };
+    let authority = TimestampAuthority::new(url, timestamp_authority(file)?, STAMP_PATIENCE);
+    let authority = authority.map_err(|error| Failure::broken(chain(&error)))?;
+    Ok(AnchorTimestamps::new(AnchorFolder::new(&one.place), authority))
+}
+
+/// Root certificates of a timestamp authority, in DER.
+pub(super) fn timestamp_authority(file: &Path) -> Result<Vec<Vec<u8>>, Failure> {
+    let found = chain_from_pem(&read_file(file)?).unwrap_or_default();
+    if found.is_empty() || found.iter().any(|certificate| read_leaf(certificate).is_err()) {
+        let hint = "it takes the root certificate of the timestamp authority in PEM; more than one \
+                    may stand there";
+        let says = format!("{} does not hold certificates in PEM", file.display());
+        return Err(Failure::new(Ending::Settings, says).hint(hint));
+    }
+    Ok(found)
 }
 
 /// How one place and the ledger stand to each other.
@@ -221,7 +250,11 @@ pub(super) fn show(open: &Reading, settle: bool, voice: Voice) -> Result<Ending,
     for anchor in places(&open.settings)? {
         let (agrees, says) = match stand(&open.store, &open.settings.ledger.origin, &anchor)? {
             Stand::Empty => (true, "holds nothing yet".to_owned()),
-            Stand::Agrees(size) => (true, format!("agrees at {size} entries")),
+            Stand::Agrees(size) => match wait(anchor.place.vouched())? {
+                Ok(None) => (true, format!("agrees at {size} entries")),
+                Ok(Some(says)) => (true, format!("agrees at {size} entries, {says}")),
+                Err(fault) => (false, fault.to_string()),
+            },
             Stand::Contradicts(alarm, _) => (false, alarm.to_string()),
             Stand::Fails(says) => (false, says),
         };

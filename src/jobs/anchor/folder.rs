@@ -22,12 +22,17 @@ impl AnchorFolder {
     /// # Errors
     /// The folder or the file cannot be read.
     pub fn newest(&self) -> Result<Option<String>, PlaceFault> {
+        self.newest_size()?.map(|size| self.read(size)).transpose()
+    }
+
+    /// The size of the largest tree.
+    pub(super) fn newest_size(&self) -> Result<Option<u64>, PlaceFault> {
         let mut newest = None;
         for entry in std::fs::read_dir(&self.folder).map_err(|error| self.fault(error))? {
             let name = entry.map_err(|error| self.fault(error))?.file_name();
             newest = newest.max(name.to_str().and_then(size_of_name));
         }
-        newest.map(|size| self.read(size)).transpose()
+        Ok(newest)
     }
 
     /// Adds a file; when this returns, it and its name survive the loss of power.
@@ -35,32 +40,42 @@ impl AnchorFolder {
     /// # Errors
     /// The folder cannot be written.
     pub fn keep(&self, size: u64, note: &str) -> Result<Kept, PlaceFault> {
-        let name = self.folder.join(note_name(size));
-        let temporary = self.folder.join(format!(".{}.{}", note_name(size), std::process::id()));
-        match write_new(&temporary, &name, note) {
-            Ok(()) => Ok(Kept::Added),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.read(size).map(Kept::Present)
-            }
+        if self.add(&note_name(size), note.as_bytes())? {
+            return Ok(Kept::Added);
+        }
+        self.read(size).map(Kept::Present)
+    }
+
+    /// Adds a file unless its name is taken; whether it did. It is whole, or not there.
+    pub(super) fn add(&self, name: &str, bytes: &[u8]) -> Result<bool, PlaceFault> {
+        let temporary = self.folder.join(format!(".{name}.{}", std::process::id()));
+        match write_new(&temporary, &self.folder.join(name), bytes) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(self.fault(error)),
         }
     }
 
-    fn read(&self, size: u64) -> Result<String, PlaceFault> {
+    pub(super) fn read(&self, size: u64) -> Result<String, PlaceFault> {
         std::fs::read_to_string(self.folder.join(note_name(size)))
             .map_err(|error| self.fault(error))
     }
 
-    fn fault(&self, error: io::Error) -> PlaceFault {
+    /// Where a file of this name stands.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    pub(super) fn fault(&self, error: impl std::fmt::Display) -> PlaceFault {
         PlaceFault::new(self.folder.display(), error)
     }
 }
 
 /// Writes beside, flushes, then gives it its name: a link fails where the name is taken, a rename
 /// would replace what stands there.
-fn write_new(temporary: &std::path::Path, name: &std::path::Path, note: &str) -> io::Result<()> {
+fn write_new(temporary: &std::path::Path, name: &std::path::Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = std::fs::File::create(temporary)?;
-    let written = file.write_all(note.as_bytes()).and_then(|()| file.sync_all());
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
     let named = written.and_then(|()| std::fs::hard_link(temporary, name));
     std::fs::remove_file(temporary)?;
     named?;

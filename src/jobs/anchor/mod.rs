@@ -12,6 +12,8 @@ mod folder;
 
 mod git;
 
+mod timestamp;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +26,7 @@ pub use bucket::AnchorBucket;
 pub use file::{AnchorFile, newest_line};
 pub use folder::AnchorFolder;
 pub use git::AnchorRepository;
+pub use timestamp::AnchorTimestamps;
 
 /// What is kept is looked at as often as this, even where something is added more rarely.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -67,6 +70,8 @@ pub enum Place {
     Folder(Arc<AnchorFolder>),
     /// A git repository with one commit per checkpoint.
     Git(Arc<AnchorRepository>),
+    /// A folder with one file per checkpoint, each stamped by a timestamp authority.
+    Timestamp(Arc<AnchorTimestamps>),
 }
 
 impl Place {
@@ -80,6 +85,30 @@ impl Place {
             Self::File(file) => aside(move || file.newest()).await,
             Self::Folder(folder) => aside(move || folder.newest()).await,
             Self::Git(repository) => aside(move || repository.newest()).await,
+            Self::Timestamp(stamped) => aside(move || stamped.newest()).await,
+        }
+    }
+
+    /// What somebody else says of the newest note, in words, where the place asks anybody. Reads
+    /// what is kept there, and asks nobody.
+    ///
+    /// # Errors
+    /// The place cannot be read, or what is kept does not count.
+    pub async fn vouched(&self) -> Result<Option<String>, PlaceFault> {
+        match self.clone() {
+            Self::Timestamp(stamped) => aside(move || stamped.vouched()).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Finishes what an earlier round, or another replica, left undone about the newest note.
+    ///
+    /// # Errors
+    /// It cannot be finished, or what is kept does not count.
+    async fn complete(&self) -> Result<(), PlaceFault> {
+        match self {
+            Self::Timestamp(stamped) => stamped.complete().await,
+            _ => Ok(()),
         }
     }
 
@@ -93,6 +122,7 @@ impl Place {
             Self::File(file) => aside(move || file.keep(size, &note)).await,
             Self::Folder(folder) => aside(move || folder.keep(size, &note)).await,
             Self::Git(repository) => aside(move || repository.keep(size, &note)).await,
+            Self::Timestamp(stamped) => stamped.keep(size, note).await,
         }
     }
 }
@@ -200,6 +230,7 @@ async fn look(gateway: &Gateway, anchor: &Anchor, due: bool) -> Result<bool, Tro
     let mut kept = None;
     if let Some(note) = anchor.place.newest().await? {
         kept = Some(compare(gateway, &anchor.name, &note).await?);
+        anchor.place.complete().await?;
     }
     let offer = offer(gateway).await?;
     if !due || offer.size == 0 || kept.is_some_and(|size| size >= offer.size) {

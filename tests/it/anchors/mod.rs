@@ -6,6 +6,8 @@ mod kept;
 
 mod split;
 
+mod timestamp;
+
 mod verdict;
 
 use fieldgate::cli::Client;
