@@ -10,6 +10,8 @@ mod receipt;
 
 mod resume;
 
+mod timestamp;
+
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -43,12 +45,25 @@ pub(super) enum VerifyCommand {
         #[arg(long, value_name = "FILE|VKEY")]
         policy: String,
     },
+    /// Check the timestamp of a checkpoint: when it existed at the latest, and who says so.
+    Timestamp {
+        /// The checkpoint (`.note`), as the anchor keeps it.
+        note: PathBuf,
+        /// The timestamp beside it (`.tsr`).
+        answer: PathBuf,
+        /// Root certificate of the timestamp authority in PEM, one or more.
+        #[arg(long, value_name = "FILE")]
+        authority: PathBuf,
+    },
 }
 
 pub(super) fn run(command: &VerifyCommand, voice: Voice) -> Result<Ending, Failure> {
     match command {
         VerifyCommand::Bundle { file, policy } => bundle::verify_bundle(file, policy, voice),
         VerifyCommand::Receipt { file, policy } => verify_receipt(file, policy, voice),
+        VerifyCommand::Timestamp { note, answer, authority } => {
+            timestamp::verify_timestamp(note, answer, authority, voice)
+        }
     }
 }
 

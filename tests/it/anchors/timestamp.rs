@@ -1,6 +1,6 @@
 //! Checkpoints stamped by a stranger: what is kept, what is refused, and what is found.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use fieldgate::flows::outside::Reach;
 use fieldgate::jobs::anchor::{Anchor, AnchorFolder, AnchorTimestamps, Place, Round, round};
 use fieldgate::merkle::checkpoint::Checkpoint;
 use fieldgate::merkle::hash::Hash;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::crash::load::Cast;
@@ -226,6 +227,18 @@ fn settings(evidence: &Evidence) -> String {
     )
 }
 
+/// `verify timestamp` on two files, with an authority of the court.
+fn verified(
+    installed: &Installed,
+    files: (&Path, &Path),
+    authority: &Path,
+) -> (Option<i32>, String) {
+    let [note, answer, authority] =
+        [files.0, files.1, authority].map(|path| path.display().to_string());
+    let words = ["--json", "verify", "timestamp", &note, &answer, "--authority", &authority];
+    told(&installed.run(&words))
+}
+
 #[test]
 fn yesterdays_database_is_found_by_its_timestamps_alone() {
     let evidence = Evidence::new();
@@ -257,5 +270,46 @@ fn yesterdays_database_is_found_by_its_timestamps_alone() {
         assert_eq!(installed.start().ended().await, Some(5), "{}", installed.log_text());
         let log = installed.log_text();
         assert!(log.contains(&format!("anchor 1 (timestamp) has seen {today}")), "{log}");
+    });
+}
+
+#[test]
+fn a_stranger_checks_one_timestamp_with_our_program_and_the_settings_are_checked() {
+    let evidence = Evidence::new();
+    wait(async {
+        let world = World::new(Database::Sqlite).await;
+        assert_eq!(round(&world.gateway, &evidence.anchor(), true).await, Round::Added);
+        let size = world.verify().head.size;
+        let (installed, ()) = Installed::new(Database::Sqlite, async |_: &World| ()).await;
+        let (note, stamp) = (evidence.note(size), evidence.stamp(size));
+        let ca = evidence.stamps.openssl.path("ca.pem");
+        let (code, says) = verified(&installed, (&note, &stamp), &ca);
+        let verdict: Value = serde_json::from_str(&says).unwrap();
+        assert_eq!(code, Some(0), "{says}");
+        assert_eq!(verdict["verified"], true);
+        assert_eq!((&verdict["origin"], &verdict["size"]), (&ORIGIN.into(), &size.into()));
+        assert_eq!(verdict["signer"], "CN=good,O=Stamps");
+        let other = evidence.stamps.openssl.path("other.pem");
+        let (code, says) = verified(&installed, (&note, &stamp), &other);
+        assert!(code == Some(1) && says.contains("NOT VERIFIED"), "{says}");
+        let (code, says) = verified(&installed, (&note, &note), &ca);
+        assert!(code == Some(1) && says.contains("no RFC 3161 timestamp"), "{says}");
+        let (code, says) = verified(&installed, (&stamp, &stamp), &ca);
+        assert_eq!(code, Some(6), "{says}");
+        let (code, says) = verified(&installed, (&note, &stamp), &note);
+        assert!(code == Some(3) && says.contains("does not hold certificates"), "{says}");
+        // For people, with what it does not prove.
+        let [note, stamp, ca] = [&note, &stamp, &ca].map(|path| path.display().to_string());
+        let words = ["verify", "timestamp", &note, &stamp, "--authority", &ca];
+        let (code, says) = told(&installed.run(&words));
+        assert_eq!(code, Some(0), "{says}");
+        assert!(says.starts_with("VERIFIED: this checkpoint existed at 20"), "{says}");
+        assert!(says.contains("does not prove") && says.contains(ORIGIN), "{says}");
+
+        installed.add_settings(&settings(&evidence).replace("ca.pem", "c.cnf"));
+        for command in [&["ledger", "anchors"][..], &["doctor"]] {
+            let (code, says) = told(&installed.run(command));
+            assert!(code == Some(3) && says.contains("c.cnf"), "{says}");
+        }
     });
 }
