@@ -28,7 +28,7 @@ const ANSWER_BYTES_MAX: usize = 32 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
     /// The witness cannot be reached in time, or its answer not be read.
-    #[error("it does not answer")]
+    #[error("it does not answer, or not over a connection that this machine trusts")]
     Silent(#[from] reqwest::Error),
     /// Its answer asks us to wait.
     #[error("{0}")]

@@ -173,16 +173,28 @@ impl Installed {
 
     /// Starts the gateway without waiting for its doors. What it says goes to the file `log`.
     pub fn start(&self) -> Gate {
+        self.start_with(&[])
+    }
+
+    fn start_with(&self, variables: &[(&str, &Path)]) -> Gate {
         let path = self.home().join("log");
         let log = std::fs::File::options().create(true).append(true).open(path).unwrap();
         let mut command = self.command();
         command.arg("serve").stdout(log.try_clone().unwrap()).stderr(log);
-        Gate(command.spawn().unwrap())
+        Gate(command.envs(variables.iter().copied()).spawn().unwrap())
     }
 
     /// Starts the gateway and returns when its partner door takes connections.
     pub fn serve(&self) -> Gate {
-        let mut gate = self.start();
+        self.opened(self.start())
+    }
+
+    /// The same on a machine that trusts the authorities in this PEM file and no others.
+    pub fn serve_trusting(&self, authorities: &Path) -> Gate {
+        self.opened(self.start_with(&[("SSL_CERT_FILE", authorities)]))
+    }
+
+    fn opened(&self, mut gate: Gate) -> Gate {
         let begun = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             let ended = gate.0.try_wait().unwrap();

@@ -17,6 +17,7 @@ use fieldgate::merkle::key::{KeyType, Signer, Verifier};
 use fieldgate::merkle::note::Note;
 use fieldgate::merkle::policy::{Policy, Unconvinced};
 use fieldgate::store::{ReadTx, checkpoint_rows, key_rows, witness_rows};
+use fieldgate::vault::authority::to_pem;
 use fieldgate::vault::keyring::Keyring;
 
 use super::witness_server::Running;
@@ -361,6 +362,47 @@ fn a_gateway_and_two_witnesses_reach_their_quorum_and_survive_the_loss_of_one() 
             .await;
         });
     }
+}
+
+#[test]
+fn over_tls_a_witness_is_asked_where_its_authority_is_trusted_and_nowhere_else() {
+    wait(async {
+        let (installed, ()) = Installed::new(Database::Sqlite, async |_: &World| ()).await;
+        let (log, dir) = (installed.log.to_string(), tempfile::tempdir().unwrap());
+        let file = |name: &str| installed.home().join(name).display().to_string();
+        // The installation's own server certificate is as good as any for `localhost`.
+        let (certificate, key) = (file("server.pem"), file("server.key"));
+        let tls = ["--certificate", &certificate, "--certificate-key", &key];
+        let witness = Running::start_with(
+            dir.path(),
+            &log,
+            &[&tls[..], &["--listen", "127.0.0.1:0"]].concat(),
+        );
+        let port = witness.url.strip_prefix("https://127.0.0.1:").expect(&witness.url);
+        let policy =
+            format!("log {log}\nwitness w {} https://localhost:{port}\nquorum w\n", witness.vkey);
+        std::fs::write(installed.home().join("tlog.policy"), &policy).unwrap();
+        installed.edit_settings(|settings| {
+            settings.replace("\norigin =", "\npolicy_file = \"tlog.policy\"\norigin =")
+        });
+        let other = World::new(Database::Sqlite).await;
+        let other = to_pem("CERTIFICATE", other.authority.certificate());
+        std::fs::write(file("other.pem"), other).unwrap();
+
+        let gate = installed.serve_trusting(&installed.home().join("other.pem"));
+        until("the witness is refused", async || {
+            installed.log_text().contains("a witness failed").then_some(())
+        })
+        .await;
+        assert!(installed.log_text().contains("connection that this machine trusts"));
+        assert_eq!(witnessed(&installed, &policy), None);
+        assert_eq!(gate.stop().await, Some(0), "{}", installed.log_text());
+        assert_eq!(witnessed(&installed, &policy), None);
+
+        let gate = installed.serve_trusting(&installed.home().join("ca.pem"));
+        until("the witness has cosigned", async || witnessed(&installed, &policy)).await;
+        assert_eq!(gate.stop().await, Some(0), "{}", installed.log_text());
+    });
 }
 
 #[test]

@@ -49,10 +49,13 @@ fn command(dir: &Path, more: &[&str]) -> Command {
 impl Running {
     /// Starts a witness of the log with this vkey and waits until it listens.
     pub fn start(dir: &Path, log: &str, listen: &str) -> Self {
-        let mut child = command(dir, &["--policy", log, "--listen", listen])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::start_with(dir, log, &["--listen", listen])
+    }
+
+    /// The same with further options.
+    pub fn start_with(dir: &Path, log: &str, more: &[&str]) -> Self {
+        let mut command = command(dir, &[&["--policy", log], more].concat());
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
         let mut word = |name: &str| {
             let line = lines.next().expect("the witness ends at once");
