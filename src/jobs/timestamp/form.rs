@@ -5,7 +5,6 @@ use cms::cert::x509::ext::pkix::name::GeneralName;
 use cms::cert::x509::spki::AlgorithmIdentifierOwned;
 use cms::content_info::ContentInfo;
 use der::asn1::{GeneralizedTime, Int, OctetString};
-use der::oid::ObjectIdentifier;
 use der::{Any, Sequence, Tag, Tagged as _};
 
 /// The only version there is.
@@ -37,11 +36,12 @@ pub(super) struct TimeStampResp {
     pub(super) token: Option<ContentInfo>,
 }
 
-/// `TSTInfo` (§2.4.2): what the authority signs.
+/// `TSTInfo` (§2.4.2): what the authority signs. Its policy is not looked at, so that one with an
+/// identifier of two numbers, as some authorities have, is no obstacle.
 #[derive(Debug, Sequence)]
 pub(super) struct TstInfo {
     pub(super) version: u8,
-    pub(super) policy: ObjectIdentifier,
+    pub(super) policy: Any,
     pub(super) imprint: MessageImprint,
     pub(super) serial: Int,
     pub(super) time: Any,

@@ -47,7 +47,7 @@ signer_digest=sha256
 ess_cert_id_alg=sha256
 [exact]
 serial=serial
-default_policy=1.2.3.4.1
+default_policy=1.1
 digests=sha256
 signer_digest=sha512
 ess_cert_id_alg=sha512
