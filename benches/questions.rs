@@ -245,8 +245,10 @@ impl Filled {
         if let Some((server, database)) = self.server() {
             let places = (1..=9).take_while(|place| text.contains(&format!("${place}"))).count();
             let several = text.contains("unnest");
-            let value = |place| {
-                if several && place < 2 { ("int[]", "'{1}'") } else { ("bigint", "1") }
+            let value = |place| match place {
+                0 | 1 if several => ("int[]", "'{1}'"),
+                2 if several => ("bigint[]", "'{1}'"),
+                _ => ("bigint", "1"),
             };
             let (types, values): (Vec<_>, Vec<_>) = (0..places).map(value).unzip();
             let list = |items: Vec<&str>| match places {

@@ -13,7 +13,7 @@ use diesel::sql_types::{BigInt, Binary, Integer, Text};
 use super::error::StoreError;
 use super::ledger_rows::unsigned;
 use super::statement::fixed;
-use super::track_rows::{Fitting, Run, Track, at_once, read_met};
+use super::track_rows::{Fitting, Run, Track, read_met};
 use super::tx::ReadTx;
 use crate::clock::Moment;
 use crate::domain::disclosure::Reason;
@@ -77,7 +77,7 @@ pub fn find_entries(tx: &mut ReadTx, search: &Search, page: &Page) -> Result<Vec
         }
         None => match tracks(tx, search)? {
             None => run.read(tx, Track::Every)?,
-            Some(tracks) => merge(tx, &tracks, run)?,
+            Some(tracks) => run.merge(tx, &tracks)?,
         },
     };
     found.into_iter().map(unsigned).collect()
@@ -141,21 +141,4 @@ fn tracks(tx: &mut ReadTx, search: &Search) -> Result<Option<Vec<Track>>, StoreE
         tracks.extend(met.filter(fits).map(|shape| Track::Asker(asker, shape)));
     }
     Ok(Some(tracks))
-}
-
-/// The first of all tracks together. A full page bounds what the next track may still add.
-fn merge(tx: &mut ReadTx, tracks: &[Track], run: Run) -> Result<Vec<i64>, StoreError> {
-    let full = run.limit();
-    let at_once = at_once(tx);
-    let (mut found, mut rest) = (Vec::new(), run);
-    for some in tracks.chunks(at_once) {
-        found.extend(rest.read_all(tx, some)?);
-        run.sort(&mut found);
-        if found.len() == full
-            && let Some(last) = found.last()
-        {
-            rest = run.before(*last);
-        }
-    }
-    Ok(found)
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use diesel::RunQueryDsl as _;
-use diesel::sql_types::{Array, BigInt, Integer};
+use diesel::sql_types::{Array, BigInt, Bool, Integer};
 
 use super::connection::AnyConnection;
 use super::error::StoreError;
@@ -23,6 +23,9 @@ const LATE: i64 = 60 * SECOND;
 
 /// Rows of one person that are read at a time.
 const PERSON_ROWS: i64 = 1_000;
+
+/// Most rows of one track that are read at a time.
+const SHARE_MAX: i64 = 65_536;
 
 /// One run of an index in the order of entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,13 +64,11 @@ impl Fitting {
     }
 }
 
-/// How many tracks are read with one statement: in the same process a statement costs next to
-/// nothing, over a connection a round trip.
-pub(super) fn at_once(tx: &mut ReadTx) -> usize {
-    match tx.border() {
-        AnyConnection::Sqlite(_) => 1,
-        AnyConnection::Postgres(_) => 32,
-    }
+/// A row of a track.
+struct Row {
+    index: i64,
+    /// Whether its time is one that is asked for.
+    fits: bool,
 }
 
 /// A stretch of entries: indices between two borders that do not belong to it, times from one
@@ -108,7 +109,7 @@ impl Run {
         if let Some(after) = page.after.map(signed) {
             run = run.beyond(after);
         }
-        Ok(Some(run).filter(|run| run.low.saturating_add(1) < run.high && run.from < run.until))
+        Ok(Some(run).filter(|run| !run.is_empty()))
     }
 
     /// The part behind an index.
@@ -122,7 +123,7 @@ impl Run {
     }
 
     /// The part in front of an index: what may still displace the last of a full page.
-    pub(super) fn before(mut self, index: i64) -> Self {
+    fn before(mut self, index: i64) -> Self {
         if self.newest_first {
             self.low = self.low.max(index);
         } else {
@@ -131,7 +132,16 @@ impl Run {
         self
     }
 
-    pub(super) fn sort(self, found: &mut Vec<i64>) {
+    /// Whether nothing can lie in it.
+    fn is_empty(self) -> bool {
+        self.low.saturating_add(1) >= self.high || self.from >= self.until || self.limit < 1
+    }
+
+    fn with_limit(self, limit: i64) -> Self {
+        Self { limit, ..self }
+    }
+
+    fn sort(self, found: &mut Vec<i64>) {
         if self.newest_first {
             found.sort_unstable_by(|one, other| other.cmp(one));
         } else {
@@ -142,7 +152,7 @@ impl Run {
     }
 
     /// Most indices on the page.
-    pub(super) fn limit(self) -> usize {
+    fn limit(self) -> usize {
         usize::try_from(self.limit).unwrap_or(usize::MAX)
     }
 
@@ -175,29 +185,84 @@ impl Run {
         Ok(found)
     }
 
-    /// The first indices of several tracks, not yet in order: one round trip where that counts.
-    pub(super) fn read_all(
+    /// The first indices of several tracks together.
+    ///
+    /// Each is read a little at a time, and no further than to what may still come onto the page:
+    /// together they are read about as far as the page is long, however many they are. The pieces
+    /// grow, for times that do not fit: behind a clock that was set back there can be many.
+    pub(super) fn merge(self, tx: &mut ReadTx, tracks: &[Track]) -> Result<Vec<i64>, StoreError> {
+        let (mut found, mut bound) = (Vec::new(), self);
+        let mut open: Vec<_> = tracks.iter().map(|track| (*track, self)).collect();
+        let mut share = 0_i64;
+        while !open.is_empty() {
+            share = self.share(open.len()).max(share.saturating_mul(2).min(SHARE_MAX));
+            let pieces = self.with_limit(share).read_pieces(tx, &open, bound)?;
+            let mut rest = Vec::new();
+            for ((track, run), piece) in open.into_iter().zip(pieces) {
+                found.extend(piece.iter().filter(|row| row.fits).map(|row| row.index));
+                if i64::try_from(piece.len()) == Ok(share) {
+                    rest.push((track, piece.iter().fold(run, |run, row| run.beyond(row.index))));
+                }
+            }
+            self.sort(&mut found);
+            if found.len() == self.limit()
+                && let Some(last) = found.last()
+            {
+                bound = self.before(*last);
+            }
+            rest.retain(|(_, run)| !run.within(bound).is_empty());
+            open = rest;
+        }
+        Ok(found)
+    }
+
+    /// How much of each track is read at least: all together twice a page.
+    fn share(self, tracks: usize) -> i64 {
+        let each = self.limit().saturating_mul(2).div_ceil(tracks.max(1));
+        i64::try_from(each).unwrap_or(self.limit).min(self.limit)
+    }
+
+    fn within(self, bound: Self) -> Self {
+        Self { low: self.low.max(bound.low), high: self.high.min(bound.high), ..self }
+    }
+
+    /// The next rows of each track, up to the limit of this run and inside the bound.
+    fn read_pieces(
         self,
         tx: &mut ReadTx,
-        tracks: &[Track],
-    ) -> Result<Vec<i64>, StoreError> {
+        open: &[(Track, Self)],
+        bound: Self,
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
         if matches!(tx.border(), AnyConnection::Sqlite(_)) {
-            let each = tracks.iter().map(|track| self.read(tx, *track));
-            return Ok(each.collect::<Result<Vec<_>, _>>()?.concat());
+            let piece = |(track, run): &(Track, Self)| {
+                let found = run.within(bound).with_limit(self.limit).read(tx, *track)?;
+                Ok(found.into_iter().map(|index| Row { index, fits: true }).collect())
+            };
+            return open.iter().map(piece).collect();
         }
         let AnyConnection::Postgres(connection) = tx.statement() else { return Ok(Vec::new()) };
-        let number = |of: fn(&Track) -> i32| tracks.iter().map(of).collect::<Vec<_>>();
-        let by_asker = tracks.iter().any(|track| matches!(track, Track::Asker(..)));
+        let number = |of: fn(&Track) -> i32| open.iter().map(|(track, _)| of(track)).collect();
+        let (askers, shapes): (Vec<_>, Vec<_>) = (number(Track::asker), number(Track::shape));
+        let beyond = |(_, run): &(_, Self)| if self.newest_first { run.high } else { run.low };
+        let by_asker = open.iter().any(|(track, _)| matches!(track, Track::Asker(..)));
         let text = self.text(if by_asker { OF_ASKERS } else { OF_SHAPES });
-        Ok(fixed::<BigInt>(text)
-            .bind::<Array<Integer>, _>(number(Track::asker))
-            .bind::<Array<Integer>, _>(number(Track::shape))
-            .bind::<BigInt, _>(self.low)
-            .bind::<BigInt, _>(self.high)
+        let rows: Vec<(i64, i64, bool)> = fixed::<(BigInt, BigInt, Bool)>(text)
+            .bind::<Array<Integer>, _>(askers)
+            .bind::<Array<Integer>, _>(shapes)
+            .bind::<Array<BigInt>, _>(open.iter().map(beyond).collect::<Vec<_>>())
+            .bind::<BigInt, _>(if self.newest_first { bound.low } else { bound.high })
             .bind::<BigInt, _>(self.from)
             .bind::<BigInt, _>(self.until)
             .bind::<BigInt, _>(self.limit)
-            .load(connection)?)
+            .load(connection)?;
+        let mut pieces: Vec<_> = open.iter().map(|_| Vec::new()).collect();
+        for (number, index, fits) in rows {
+            let place = usize::try_from(number.saturating_sub(1)).ok();
+            if let Some(piece) = place.and_then(|place| pieces.get_mut(place)) {
+                piece.push(Row { index, fits });
+            }
+        }
+        Ok(pieces)
     }
 
     /// The first indices of the entries that touch a person, in order: she has thousands at most.

@@ -39,41 +39,72 @@ pub(super) const OF_ASKER: (&str, &str) = both_ways!(
     "LIMIT $7"
 );
 
-/// `PostgreSQL` alone: each track is a run of its own, none is read further than the page. The
-/// comparison of rows takes away the server's choice: with `shape = ` it would walk all entries in
-/// order wherever it believes that a shape is common, and read millions where the shape begins
-/// late.
+/// `PostgreSQL` alone: some rows of each track in one round trip, each with whether its time fits.
+///
+/// The comparison of rows takes away the server's choice: with `shape = ` it would walk all entries
+/// in order wherever it believes that a shape is common, and read millions where the shape begins
+/// late. Where a track ends is looked at behind the limit, because a second comparison would not
+/// end the scan: the server stops by the first column of a comparison alone, and would walk
+/// through everything else that an asker ever did.
 macro_rules! each_track {
-    ($key:literal, $of:literal, $order:literal) => {
+    ($key:literal, $of:literal, $way:literal, $same:literal, $order:literal, $end:literal) => {
         concat!(
-            "SELECT found.idx FROM unnest($1, $2) AS track (asker, shape) CROSS JOIN LATERAL (\
-             SELECT p.idx FROM ledger_projection p WHERE (",
+            "SELECT track.no, found.idx, found.at >= $5 AND found.at < $6 \
+             FROM unnest($1, $2, $3) WITH ORDINALITY AS track (asker, shape, beyond, no) \
+             CROSS JOIN LATERAL (SELECT p.asker, p.shape, p.idx, p.at FROM ledger_projection p \
+             WHERE (",
             $key,
-            ", p.idx) > (",
+            ") ",
+            $way,
+            " (",
             $of,
-            ", $3) AND (",
-            $key,
-            ", p.idx) < (",
-            $of,
-            ", $4) AND p.at >= $5 AND p.at < $6 ORDER BY ",
+            ", track.beyond) ORDER BY ",
             $order,
-            " LIMIT $7) AS found"
+            " LIMIT $7) AS found WHERE ",
+            $same,
+            " AND found.idx ",
+            $end,
+            " $4"
         )
     };
 }
 
 pub(super) const OF_SHAPES: (&str, &str) = (
-    each_track!("p.shape", "track.shape", "p.shape DESC, p.idx DESC"),
-    each_track!("p.shape", "track.shape", "p.shape, p.idx"),
+    each_track!(
+        "p.shape, p.idx",
+        "track.shape",
+        "<",
+        "found.shape = track.shape",
+        "p.shape DESC, p.idx DESC",
+        ">"
+    ),
+    each_track!(
+        "p.shape, p.idx",
+        "track.shape",
+        ">",
+        "found.shape = track.shape",
+        "p.shape, p.idx",
+        "<"
+    ),
 );
 
 pub(super) const OF_ASKERS: (&str, &str) = (
     each_track!(
-        "p.asker, p.shape",
+        "p.asker, p.shape, p.idx",
         "track.asker, track.shape",
-        "p.asker DESC, p.shape DESC, p.idx DESC"
+        "<",
+        "found.asker = track.asker AND found.shape = track.shape",
+        "p.asker DESC, p.shape DESC, p.idx DESC",
+        ">"
     ),
-    each_track!("p.asker, p.shape", "track.asker, track.shape", "p.asker, p.shape, p.idx"),
+    each_track!(
+        "p.asker, p.shape, p.idx",
+        "track.asker, track.shape",
+        ">",
+        "found.asker = track.asker AND found.shape = track.shape",
+        "p.asker, p.shape, p.idx",
+        "<"
+    ),
 );
 
 pub(super) const PERSON: (&str, &str) = both_ways!(
