@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use crate::merkle::Hash;
 use crate::merkle::proof::{self, HashSource};
 use crate::merkle::tile::{BadTile, TilePath, WIDTH, encode_bundle, hashes_at, partial_width};
-use crate::merkle::tree::root_of;
+use crate::merkle::tree::{Frontier, root_of};
 
 use super::growth::is_edge_of;
-use super::{Archive, ShelfError};
+use super::{Archive, Head, ShelfError};
 
 /// Why a proof or tile cannot be given.
 #[derive(Debug, thiserror::Error)]
@@ -44,10 +44,11 @@ pub fn prove_inclusion<A: Archive>(
     index: u64,
     size: u64,
 ) -> Result<Vec<Hash>, ProveError> {
-    if index >= size || size > archive.head()?.size() {
+    let head = archive.head()?;
+    if index >= size || size > head.size() {
         return Err(ProveError::Beyond);
     }
-    proof::inclusion(&mut Stored::new(archive, size), index, size)
+    proof::inclusion(&mut Stored::below(archive, head, size), index, size)
 }
 
 /// The path from the tree of `old` entries to that of `new`.
@@ -59,13 +60,15 @@ pub fn prove_consistency<A: Archive>(
     old: u64,
     new: u64,
 ) -> Result<Vec<Hash>, ProveError> {
-    if old > new || new > archive.head()?.size() {
+    let head = archive.head()?;
+    if old > new || new > head.size() {
         return Err(ProveError::Beyond);
     }
-    proof::consistency(&mut Stored::new(archive, new), old, new)
+    proof::consistency(&mut Stored::below(archive, head, new), old, new)
 }
 
-/// The root that the ledger had at `size`.
+/// The root that the ledger had at `size`, from the rows below the head alone: what the head says
+/// is compared with it.
 ///
 /// # Errors
 /// The size is beyond the ledger, or rows are missing.
@@ -169,12 +172,26 @@ pub fn is_tail_sound<A: Archive>(archive: &mut A) -> Result<bool, ShelfError> {
 struct Stored<'a, A> {
     archive: &'a mut A,
     size: u64,
+    /// The right edge, where it is that of the head: its nodes need no bodies to be hashed.
+    edge: Frontier,
     tiles: HashMap<(u8, u64), Vec<Hash>>,
 }
 
 impl<'a, A: Archive> Stored<'a, A> {
     fn new(archive: &'a mut A, size: u64) -> Self {
-        Self { archive, size, tiles: HashMap::new() }
+        Self { archive, size, edge: Frontier::new(), tiles: HashMap::new() }
+    }
+
+    /// The same, with what the head knows.
+    fn below(archive: &'a mut A, head: Head, size: u64) -> Self {
+        let edge = if head.size() == size { head.frontier } else { Frontier::new() };
+        Self { edge, ..Self::new(archive, size) }
+    }
+
+    /// A node of the right edge.
+    fn peak(&self, level: u8, index: u64) -> Option<Hash> {
+        let last = self.edge.size().checked_shr(u32::from(level))?.checked_sub(1)?;
+        self.edge.peak(level).filter(|_| index == last)
     }
 
     fn hashes(&mut self, level: u8, n: u64) -> Result<&[Hash], ProveError> {
@@ -193,6 +210,9 @@ impl<A: Archive> HashSource for Stored<'_, A> {
 
     /// A node of 2^level leaves is folded from 2^(level mod 8) hashes of one tile.
     fn hash(&mut self, level: u8, index: u64) -> Result<Hash, ProveError> {
+        if let Some(peak) = self.peak(level, index) {
+            return Ok(peak);
+        }
         let (tile_level, fold) = (level / 8, level % 8);
         let first = index << fold;
         let n = first / u64::from(WIDTH);

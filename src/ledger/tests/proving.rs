@@ -71,6 +71,23 @@ fn pruned_bodies_leave_all_proofs_intact() {
 }
 
 #[test]
+fn a_proof_under_the_head_hashes_no_entry_of_another_tile() {
+    let mut shelf = filled(600);
+    let leaves = leaves(&shelf);
+    shelf.tamper(|rows| rows.bodies.clear());
+    for index in (0..512).step_by(7) {
+        let path = prove_inclusion(&mut shelf, index, 600).unwrap();
+        assert_eq!(path, inclusion(&mut leaves.as_slice(), index, 600).unwrap());
+    }
+    let within = prove_inclusion(&mut shelf, 512, 600);
+    assert!(matches!(within, Err(ProveError::Missing { level: 0, n: 2 })));
+    let before = prove_inclusion(&mut shelf, 3, 599);
+    assert!(matches!(before, Err(ProveError::Missing { level: 0, n: 2 })), "not the head's size");
+    let old = prove_consistency(&mut shelf, 256, 600).unwrap();
+    assert_eq!(old, consistency(&mut leaves.as_slice(), 256, 600).unwrap());
+}
+
+#[test]
 fn a_bundle_is_pruned_when_its_last_entry_is_and_hashes_stay() {
     let mut shelf = filled(600);
     let read = |shelf: &mut MemoryShelf, run: Option<Run>| run.unwrap().read(shelf);
