@@ -6,7 +6,7 @@ use fieldgate::jobs::timestamp::Query;
 use fieldgate::vault::certificate::chain_from_pem;
 
 const NOTE: &[u8] = include_bytes!("../../tests/vectors/timestamp/checkpoint.note");
-const AUTHORITY: &[u8] = include_bytes!("../../tests/vectors/timestamp/authority.pem");
+const AUTHORITY: &[u8] = include_bytes!("../../tests/vectors/timestamp/authority.crt");
 
 /// When the seeds were stamped: the key that did it is gone.
 const STAMPED: std::ops::RangeInclusive<u64> = 1_795_728_412..=1_795_728_413;
