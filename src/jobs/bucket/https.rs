@@ -62,13 +62,9 @@ impl Connector {
             404 if lists => return Err(HttpError::new(HttpErrorKind::Decode, Refusal::Bucket)),
             _ => {}
         }
-        let mut bytes = Vec::new();
-        while let Some(part) = answer.chunk().await.map_err(failed)? {
-            if bytes.len().saturating_add(part.len()) > ANSWER_BYTES_MAX {
-                return Err(HttpError::new(HttpErrorKind::Decode, Refusal::TooLong));
-            }
-            bytes.extend_from_slice(&part);
-        }
+        let bytes = http::body(&mut answer, ANSWER_BYTES_MAX).await.map_err(failed)?;
+        let too_long = || HttpError::new(HttpErrorKind::Decode, Refusal::TooLong);
+        let bytes = bytes.ok_or_else(too_long)?;
         let mut response = HttpResponse::new(HttpResponseBody::from(bytes));
         *response.status_mut() = status;
         *response.headers_mut() = headers;

@@ -93,14 +93,8 @@ impl TimestampAuthority {
         if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case(ANSWER_TYPE)) {
             return Err(Unanswered::Kind);
         }
-        let mut bytes = Vec::new();
-        while let Some(part) = answer.chunk().await.map_err(|error| silent(&error))? {
-            if bytes.len().saturating_add(part.len()) > ANSWER_BYTES_MAX {
-                return Err(BadAnswer::TooLong.into());
-            }
-            bytes.extend_from_slice(&part);
-        }
-        Ok(bytes)
+        let bytes = http::body(&mut answer, ANSWER_BYTES_MAX).await;
+        Ok(bytes.map_err(|error| silent(&error))?.ok_or(BadAnswer::TooLong)?)
     }
 }
 
