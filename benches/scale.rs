@@ -31,7 +31,9 @@ use fieldgate::domain::field::{Field, FieldSet};
 use fieldgate::domain::purpose::Purpose;
 use fieldgate::id::{ContactNo, ContactRef, PartnerId, PolicyVersion, RequestId, Thumbprint};
 use fieldgate::ledger::verify::{self, Plan};
-use fieldgate::ledger::{Archive as _, Draft, Entry, Facts, Item, Kind, Notary, Prepared, Shelf};
+use fieldgate::ledger::{
+    Archive as _, Draft, Entry, Facts, Item, Kind, Notary, Prepared, Shelf, ShelfError,
+};
 use fieldgate::store::{Effect, SqlShelf, StoreError, audit_rows, contact_rows};
 use harness::world::signer;
 use harness::{Database, World, databases, wait};
@@ -110,15 +112,28 @@ impl Writer {
         let mut next = first;
         while next < size {
             let until = (next + BATCH).min(size);
-            let batch = (next..until).map(|index| {
-                let number = (index - first) / every;
-                let hit = (index - first).is_multiple_of(every) && number < ASKED * HITS;
-                let place = PAGE + step * ASKED + number % ASKED;
-                self.release(if hit { place..place + 1 } else { 0..0 })
-            });
-            let batch: Vec<_> = batch.collect();
-            self.shelf.append(batch).unwrap();
+            let places: Vec<_> = (next..until)
+                .map(|index| {
+                    let number = (index - first) / every;
+                    let hit = (index - first).is_multiple_of(every) && number < ASKED * HITS;
+                    let place = PAGE + step * ASKED + number % ASKED;
+                    if hit { place..place + 1 } else { 0..0 }
+                })
+                .collect();
+            self.append_all(&places);
             next = until;
+        }
+    }
+
+    /// Appends a batch. SQLite's log is emptied by force at this pace, which may take longer than
+    /// an append waits.
+    fn append_all(&mut self, places: &[std::ops::Range<usize>]) {
+        loop {
+            let batch = places.iter().map(|place| self.release(place.clone())).collect();
+            match self.shelf.append(batch) {
+                Ok(_) => return,
+                Err(error) => assert!(matches!(error, ShelfError::Busy(_)), "{error}"),
+            }
         }
     }
 
