@@ -6,6 +6,7 @@ use fieldgate::domain::field::{Field, FieldSet};
 use fieldgate::domain::partner::PartnerKind;
 use fieldgate::domain::purpose::Purpose;
 use fieldgate::ledger::Archive as _;
+use fieldgate::merkle::Hash;
 use fieldgate::merkle::key::{KeyType, Signer};
 use fieldgate::store::checkpoint_rows;
 
@@ -138,7 +139,8 @@ fn what_was_published_is_verified_with_the_ledger_it_was_published_of() {
             assert_eq!(gate.stop().await, Some(0));
             let key = log.installed.log.to_string();
             let sound = |output: &Output| assert_eq!(json(output, 0)["sound"], true);
-            sound(&log.run(&["ledger", "verify"]));
+            let verified = log.run(&["ledger", "verify"]);
+            sound(&verified);
             sound(&log.run(&["ledger", "verify", "--policy", &key]));
             // A policy that asks for a witness: nobody cosigned.
             let signer = Signer::from_seed("example.com/w", KeyType::Witness, &[8; 32]).unwrap();
@@ -151,8 +153,12 @@ fn what_was_published_is_verified_with_the_ledger_it_was_published_of() {
             );
             assert_eq!(found, [says]);
             // Somebody who owns the database signs nothing.
-            let altered = "UPDATE ledger_checkpoint SET note = replace(note, 'A', 'B')";
-            assert!(forced(&log.installed.url, altered), "{database:?}");
+            let (root, other) = (json(&verified, 0), Hash([7; 32]).to_base64());
+            let altered = format!(
+                "UPDATE ledger_checkpoint SET note = replace(note, '{}', '{other}')",
+                root["root"].as_str().unwrap()
+            );
+            assert!(forced(&log.installed.url, &altered), "{database:?}");
             let found = findings(&log.run(&["ledger", "verify"]));
             let says = format!("the checkpoint of size {size} does not belong to these entries");
             assert!(found.contains(&says), "{found:?}");
