@@ -87,6 +87,8 @@ uuid_ids! {
     TokenId = "tok";
     /// One sealed key in the key ring. Written `key_` and 32 hex digits.
     KeyId = "key";
+    /// One recall of one contact from one partner. Written `rcl_` and 32 hex digits.
+    RecallId = "rcl";
 }
 
 /// The number a contact gets at intake: small, rising, never shown to a partner.

@@ -28,6 +28,9 @@ pub mod consent;
 /// On which ground a person's data goes, and when the last trace may.
 pub mod erasure;
 
+/// What is demanded back from partners, and what they answer.
+pub mod recall;
+
 /// How long bodies of entries are kept.
 pub mod retention;
 

@@ -61,6 +61,9 @@ pub mod policy_rows;
 /// Entries below the minimum index.
 pub mod prune_rows;
 
+/// What is demanded back from partners.
+pub mod recall_rows;
+
 /// The hot path of a release.
 pub mod release_rows;
 

@@ -127,3 +127,20 @@ diesel::table! {
         sealed -> Binary,
     }
 }
+
+diesel::table! {
+    recall (id) {
+        id -> Text,
+        partner_id -> Text,
+        contact_no -> BigInt,
+        purpose -> Text,
+        cause -> Text,
+        opened -> BigInt,
+        opened_at -> BigInt,
+        due_at -> BigInt,
+        state -> Text,
+        ground -> Nullable<Text>,
+        last -> BigInt,
+        overdue -> Nullable<BigInt>,
+    }
+}

@@ -13,6 +13,7 @@ mod faults;
 mod ledger;
 mod numbering;
 mod partitions;
+mod recalls;
 mod rows;
 mod schema;
 mod search;

@@ -20,7 +20,7 @@ use crate::vault::blind_index::BlindIndex;
 use crate::vault::sealed::{Sealed, SealedKey, WrappedKey};
 
 /// Runs a change as the effect of an entry of its own.
-fn change<F>(store: &Store, work: F) -> Result<u64, Refused>
+pub(super) fn change<F>(store: &Store, work: F) -> Result<u64, Refused>
 where
     F: FnOnce(&mut WriteTx) -> Result<(), EffectError> + Send + 'static,
 {
@@ -34,7 +34,7 @@ fn version(store: &Store) -> i64 {
     store.read_blocking(release_rows::read_head).unwrap().registry_version
 }
 
-fn partner(code: &str) -> Partner {
+pub(super) fn partner(code: &str) -> Partner {
     Partner {
         id: PartnerId::new(),
         code: code.to_owned(),
@@ -230,7 +230,7 @@ fn sealed(field: Field, version: i64) -> Sealed {
     Sealed { field, version, bytes: vec![field.bit(), u8::try_from(version).unwrap()] }
 }
 
-fn contact(byte: u8, country: &str) -> NewContact {
+pub(super) fn contact(byte: u8, country: &str) -> NewContact {
     let held = FieldSet::of(&[Field::Email, Field::GivenName, Field::Country]);
     NewContact {
         reference: ContactRef([byte; 16]),
@@ -245,7 +245,7 @@ fn contact(byte: u8, country: &str) -> NewContact {
     }
 }
 
-fn enter(store: &Store, contacts: Vec<NewContact>) {
+pub(super) fn enter(store: &Store, contacts: Vec<NewContact>) {
     change(store, move |tx| {
         contacts.iter().try_for_each(|one| contact_rows::insert_contact(tx, one).map(drop))
     })

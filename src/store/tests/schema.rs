@@ -74,6 +74,7 @@ fn migrations_run_unrun_and_run_again_to_the_same_schema() {
                 "0007_questions",
                 "0008_retention",
                 "0010_outsider",
+                "0011_recall",
             ]
         );
         assert_eq!(schema_state(&bed.url).unwrap(), SchemaState::Current);
