@@ -11,11 +11,11 @@ use fieldgate::domain::field::FieldSet;
 use fieldgate::domain::purpose::PurposeSet;
 use fieldgate::id::{PartnerId, Thumbprint};
 use fieldgate::vault::authority::new_signing_key;
-use fieldgate::web::partner::intake;
 use fieldgate::web::partner::leads::{OneQuery, PageQuery};
 use fieldgate::web::partner::scope::Scopes;
 use fieldgate::web::partner::token::{Tokens, Wanted};
 use fieldgate::web::partner::token_keys::TokenKeys;
+use fieldgate::web::partner::{intake, recalls};
 
 use super::{edited, text};
 
@@ -30,7 +30,12 @@ fn minted() -> &'static (Tokens, String) {
         let tokens = Tokens::new(keys, issuer.to_owned(), audience.to_owned());
         let wanted = Wanted {
             partner: PartnerId::new(),
-            scopes: Scopes { purposes: PurposeSet::EVERY, intake: true, audit: true },
+            scopes: Scopes {
+                purposes: PurposeSet::EVERY,
+                intake: true,
+                audit: true,
+                recalls: true,
+            },
             certificate: Thumbprint([5; 32]),
             certificate_ends_at: NOW.plus(DAY),
             tokens_not_before: Moment(0),
@@ -99,5 +104,31 @@ pub fn intake_body(input: &[u8]) {
         }
         let choices = plain.get("choices").map_or(0, |all| all.as_object().unwrap().len());
         assert_eq!(choices, read.choices.len());
+    }
+}
+
+/// Polls and results of recalls: what is read is what stands there, and one body is never both.
+pub fn recall_body(input: &[u8]) {
+    let (poll, result) = (recalls::read_poll(input), recalls::read_result(input));
+    assert!(poll.is_err() || result.is_err());
+    let Ok(plain) = serde_json::from_slice::<serde_json::Value>(input) else {
+        assert!(poll.is_err() && result.is_err());
+        return;
+    };
+    if let Ok((acknowledged, limit)) = poll {
+        let ids: Vec<_> = acknowledged.iter().map(|id| serde_json::json!(id.to_string())).collect();
+        assert_eq!(
+            plain.get("ack").cloned().unwrap_or_else(|| serde_json::json!([])),
+            serde_json::json!(ids)
+        );
+        assert_eq!(
+            plain.get("limit").and_then(serde_json::Value::as_u64).unwrap_or(100),
+            u64::from(limit)
+        );
+    }
+    if let Ok(answer) = result {
+        assert_eq!(plain["outcome"], answer.state().code());
+        let ground = answer.ground().map(|ground| serde_json::json!(ground.code()));
+        assert_eq!(plain.get("ground").cloned().filter(|one| !one.is_null()), ground);
     }
 }

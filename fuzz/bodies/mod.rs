@@ -36,6 +36,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("policy_file", files::policy_file),
     ("proof_bundle", logs::proof_bundle),
     ("proofs", logs::proofs),
+    ("recall_body", doors::recall_body),
     ("settings", files::settings),
     ("signing_request", vault::signing_request),
     ("tile_path", logs::tile_path),

@@ -15,8 +15,9 @@ use crate::ledger::bundle::Row;
 
 use super::installation::{Installation, actor, wait, write_private};
 use super::partners::invalid;
-use super::persons::{self, WhoAnswer, Whom};
+use super::persons::Whom;
 use super::say::{Ending, Failure, Say, Voice};
+use super::who::{self, WhoAnswer};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AuditCommand {
@@ -149,7 +150,7 @@ pub(super) fn run(command: &AuditCommand, config: &Path, voice: Voice) -> Result
             tell(&answer, *format, &registry, voice);
             Ok(Ending::Done)
         }
-        AuditCommand::Who { who, bundle: None } => persons::who(&open, who, voice),
+        AuditCommand::Who { who, bundle: None } => who::who(&open, who, voice),
         AuditCommand::Who { who, bundle: Some(file) } => who_with_proofs(&open, who, file, voice),
         AuditCommand::Export { asked, bundle } => {
             let question = asked.question(&registry)?;
@@ -187,7 +188,7 @@ fn who_with_proofs(
     voice: Voice,
 ) -> Result<Ending, Failure> {
     let address = whom.read()?;
-    let who = persons::who_of(open, &address)?;
+    let who = who::who_of(open, &address)?;
     let releases = Question {
         search: Search { kind: Some(Kind::Release), ..Search::default() },
         person: Some(address),

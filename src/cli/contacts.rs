@@ -8,8 +8,9 @@ use crate::flows::report;
 
 use super::import::{ImportArguments, import};
 use super::installation::{Installation, actor, wait};
-use super::persons::{WhoAnswer, Whom};
+use super::persons::Whom;
 use super::say::{Ending, Failure, Voice};
+use super::who::WhoAnswer;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ContactsCommand {

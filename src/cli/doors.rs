@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::config::DoorSettings;
 use crate::flows::{Gateway, onboard};
 use crate::jobs::publisher::{self, Publishing};
-use crate::jobs::registry_watch;
+use crate::jobs::{chaser, registry_watch};
 use crate::secret::KeyBytes;
 use crate::store::Store;
 use crate::vault::certificate::{chain_from_pem, key_from_pem, leaf_from_pem};
@@ -152,11 +152,13 @@ pub async fn open(opening: Opening) -> Result<Doors, DoorFault> {
     let keys = (store, Arc::new(master));
     let follow = Follow::new(gateway.clone(), keys, (trust, tokens), roots);
     let publish = publisher::run(gateway.clone(), publishing.clone());
+    let chase = chaser::run(gateway.clone());
     let watch = registry_watch::run(gateway, move |registry, at| {
         follow.see(&registry, at);
         revocations.see(&registry, at);
     });
-    let jobs = vec![actix_web::rt::spawn(watch), actix_web::rt::spawn(publish)];
+    let jobs = [actix_web::rt::spawn(watch), actix_web::rt::spawn(publish)];
+    let jobs = jobs.into_iter().chain([actix_web::rt::spawn(chase)]).collect();
     Ok(Doors { handles, jobs, metrics, publishing })
 }
 

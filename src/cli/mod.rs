@@ -60,6 +60,8 @@ mod prune;
 
 mod pull;
 
+mod recalls;
+
 mod revocations;
 
 mod say;
@@ -71,6 +73,8 @@ mod witness;
 mod witnesses;
 
 mod verify;
+
+mod who;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -130,6 +134,9 @@ enum Command {
     /// Act for a person: choices, withdrawal, who has the data.
     #[command(subcommand)]
     Person(persons::PersonCommand),
+    /// What was demanded back from partners, and their answers.
+    #[command(subcommand)]
+    Recall(recalls::RecallCommand),
     /// Verify, prove and export the audit ledger.
     #[command(subcommand)]
     Ledger(ledgers::LedgerCommand),
@@ -196,6 +203,7 @@ fn dispatch(arguments: &Arguments, voice: Voice) -> Result<Ending, Failure> {
         Command::Policy(command) => policies::run(command, config, voice),
         Command::Contacts(command) => contacts::run(command, config, voice),
         Command::Person(command) => persons::run(command, config, voice),
+        Command::Recall(command) => recalls::run(command, config, voice),
         Command::Verify(command) => verify::run(command, voice),
         Command::Ledger(command) => ledgers::run(command, config, voice),
         Command::Witness(witness) => witness::run(witness, voice),

@@ -8,17 +8,17 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::domain::consent::ChoiceOrigin;
-use crate::domain::contact::ContactState;
-use crate::flows::onboard;
-use crate::flows::report::{self, Report};
-use crate::flows::withdraw::{self, Done, Word};
+use crate::flows::report::Standing;
+use crate::flows::withdraw::{self, Done, Foreseen, Word};
+use crate::flows::{Actor, onboard, recall};
+use crate::id::PartnerId;
 use crate::secret::Personal;
-use crate::web::recorded::receipt_path;
 
 use super::erasure::{self, EraseArgs, ForgetArgs};
 use super::installation::{Installation, actor, read_file, wait};
 use super::partners::{invalid, purpose};
 use super::say::{Ending, Failure, Say, Voice};
+use super::who;
 
 /// Longest address line that is read.
 const LINE_BYTES_MAX: u64 = 1024;
@@ -58,7 +58,18 @@ pub(super) enum PersonCommand {
     /// Delete the last traces of an erased person, once every partner that received the data has
     /// been told; without a number: list who waits.
     Forget(#[command(flatten)] ForgetArgs),
-    /// Who has this person's data: partner, first and last time, fields, purpose, entries.
+    /// Demand a person's data back from the partners that received it, for a reason of ours.
+    Recall {
+        #[command(flatten)]
+        who: Whom,
+        /// Only from this partner (its code); from all when left out.
+        #[arg(long, value_name = "CODE")]
+        partner: Option<String>,
+        /// Check and tell, change nothing; the question is an entry.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Who has this person's data: partner, first and last time, fields, purpose, entries, recall.
     Who {
         #[command(flatten)]
         who: Whom,
@@ -111,10 +122,7 @@ pub(super) fn run(command: &PersonCommand, config: &Path, voice: Voice) -> Resul
     let who = actor(None);
     match command {
         PersonCommand::Choose { who: whom, purpose: code, partner, yes, no, dry_run } => {
-            let partner = match partner {
-                None => None,
-                Some(code) => Some(wait(onboard::find(&open.gateway, code))??.id),
-            };
+            let partner = partner_of(&open, partner.as_deref())?;
             let given = *yes && !*no;
             let word =
                 Word { purpose: purpose(code)?, partner, given, origin: ChoiceOrigin::Staff };
@@ -139,142 +147,97 @@ pub(super) fn run(command: &PersonCommand, config: &Path, voice: Voice) -> Resul
                 voice.tell(&ActDone::of(says, &done, &open)?);
             }
         }
+        PersonCommand::Recall { who: whom, partner, dry_run } => {
+            let partner = partner_of(&open, partner.as_deref())?;
+            recall_from(&open, &who, (whom, partner, *dry_run), voice)?;
+        }
         PersonCommand::Erase(args) => erasure::erase(&open, &who, args, voice)?,
         PersonCommand::Forget(args) => erasure::forget(&open, &who, args, voice)?,
-        PersonCommand::Who { who: whom } => return self::who(&open, whom, voice),
+        PersonCommand::Who { who: whom } => return who::who(&open, whom, voice),
     }
     Ok(Ending::Done)
 }
 
-/// Answers who has a person's data; `audit who` is the same question.
-pub(super) fn who(open: &Installation, whom: &Whom, voice: Voice) -> Result<Ending, Failure> {
-    voice.tell(&who_of(open, &whom.read()?)?);
-    Ok(Ending::Done)
+/// The partner of that code, if one was named.
+pub(super) fn partner_of(
+    open: &Installation,
+    code: Option<&str>,
+) -> Result<Option<PartnerId>, Failure> {
+    code.map(|code| Ok(wait(onboard::find(&open.gateway, code))??.id)).transpose()
 }
 
-/// The same for an address that was read already.
-pub(super) fn who_of(open: &Installation, address: &Personal) -> Result<WhoAnswer, Failure> {
-    let found = wait(report::who(&open.gateway, &actor(None), address))??;
-    Ok(WhoAnswer::of(&found))
+fn recall_from(
+    open: &Installation,
+    actor: &Actor,
+    (whom, partner, dry_run): (&Whom, Option<PartnerId>, bool),
+    voice: Voice,
+) -> Result<(), Failure> {
+    let address = whom.read()?;
+    let says = "recalled";
+    if dry_run {
+        let asked = wait(recall::foresee(&open.gateway, actor, &address, partner))??;
+        voice.tell(&ActDone::dry(says, &asked, open)?);
+    } else {
+        let done = wait(recall::open(&open.gateway, actor, &address, partner))??;
+        voice.tell(&ActDone::of(says, &done, open)?);
+    }
+    Ok(())
 }
 
 #[derive(Debug, Serialize)]
 struct ActDone {
     done: String,
     entry: u64,
+    /// Legal names of the partners that must delete what they hold.
     must_be_told: Vec<String>,
+    /// The demands to them; none in a dry run.
+    recalls: Vec<Standing>,
 }
 
 impl ActDone {
     fn of(done: &str, act: &Done, open: &Installation) -> Result<Self, Failure> {
-        let registry = wait(open.gateway.registry_now())??;
-        let name = |id| registry.partners.get(id).map(|one| one.legal_name.clone());
+        let partners: Vec<_> = act.recalls.iter().map(|one| one.partner).collect();
+        let standing = |recall| Standing::of(recall, open.gateway.now());
         Ok(Self {
             done: done.to_owned(),
             entry: act.receipt.index(),
-            must_be_told: act.to_tell.iter().filter_map(name).collect(),
+            must_be_told: names(open, &partners)?,
+            recalls: act.recalls.iter().map(standing).collect(),
         })
     }
 
-    fn dry(done: &str, asked: &Done, open: &Installation) -> Result<Self, Failure> {
-        Self::of(&format!("dry run, nothing changed: {done}"), asked, open)
+    fn dry(done: &str, asked: &Foreseen, open: &Installation) -> Result<Self, Failure> {
+        Ok(Self {
+            done: format!("dry run, nothing changed: {done}"),
+            entry: asked.entry,
+            must_be_told: names(open, &asked.to_tell)?,
+            recalls: Vec::new(),
+        })
     }
+}
+
+fn names(open: &Installation, partners: &[PartnerId]) -> Result<Vec<String>, Failure> {
+    let registry = wait(open.gateway.registry_now())??;
+    let name = |id| registry.partners.get(id).map(|one| one.legal_name.clone());
+    Ok(partners.iter().filter_map(name).collect())
 }
 
 impl Say for ActDone {
     fn say(&self, out: &mut dyn io::Write) -> io::Result<()> {
         writeln!(out, "{} (ledger entry {})", self.done, self.entry)?;
         if self.must_be_told.is_empty() {
-            writeln!(out, "  no partner ever received this person's data for this")
-        } else {
-            writeln!(out, "  received it before, must be told: {}", self.must_be_told.join(", "))
+            return writeln!(
+                out,
+                "  nobody holds anything that would have to be recalled for this"
+            );
         }
-    }
-}
-
-/// Who has the data, as the command tells it.
-#[derive(Debug, Serialize)]
-pub(super) struct WhoAnswer {
-    state: &'static str,
-    holdings: Vec<HoldingLine>,
-    entry: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct HoldingLine {
-    partner: String,
-    partner_id: String,
-    purpose: &'static str,
-    fields: Vec<&'static str>,
-    first: String,
-    last: String,
-    use_until: String,
-    policy_version: Option<i32>,
-    entries: Vec<u64>,
-    /// Where a partner fetches the receipt of each entry.
-    receipts: Vec<String>,
-    must_be_told: bool,
-    /// Where the recall of it stands: none is opened by this version.
-    recall: &'static str,
-}
-
-impl WhoAnswer {
-    /// Puts a report into words.
-    pub(super) fn of(report: &Report) -> Self {
-        let line = |one: &report::Holding| HoldingLine {
-            partner: one.legal_name.clone(),
-            partner_id: one.partner.to_string(),
-            purpose: one.purpose.code(),
-            fields: one.fields.iter().map(crate::domain::field::Field::code).collect(),
-            first: one.first.rfc3339(),
-            last: one.last.rfc3339(),
-            use_until: one.use_until.day(),
-            policy_version: one.policy.map(|version| version.0),
-            entries: one.entries.clone(),
-            receipts: one.entries.iter().copied().map(receipt_path).collect(),
-            must_be_told: one.must_be_told,
-            recall: report::RECALL,
-        };
-        Self {
-            state: report.state.code(),
-            holdings: report.holdings.iter().map(line).collect(),
-            entry: report.entry,
+        if self.recalls.is_empty() {
+            return writeln!(out, "  would be recalled from: {}", self.must_be_told.join(", "));
         }
-    }
-}
-
-impl Say for WhoAnswer {
-    fn say(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        writeln!(out, "contact is {}; this question is ledger entry {}", self.state, self.entry)?;
-        if self.state == ContactState::Erased.code() {
-            return writeln!(out, "nothing of this person is left but a digest of the address");
+        for (name, recall) in self.must_be_told.iter().zip(&self.recalls) {
+            let Standing { recall_id, due_at, .. } = recall;
+            writeln!(out, "  recalled from {name}: {recall_id}, to be answered by {due_at}")?;
         }
-        if self.holdings.is_empty() {
-            return writeln!(out, "no partner ever received this person's data");
-        }
-        let mut table = comfy_table::Table::new();
-        table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
-        table.set_header([
-            "partner",
-            "purpose",
-            "fields",
-            "first",
-            "last",
-            "entries",
-            "to be told",
-        ]);
-        for one in &self.holdings {
-            let entries: Vec<_> = one.entries.iter().map(u64::to_string).collect();
-            table.add_row([
-                one.partner.clone(),
-                one.purpose.to_owned(),
-                one.fields.join(" "),
-                one.first.clone(),
-                one.last.clone(),
-                entries.join(" "),
-                if one.must_be_told { "yes" } else { "no" }.to_owned(),
-            ]);
-        }
-        writeln!(out, "{table}")
+        writeln!(out, "  partners that poll are told by themselves; next: fieldgate recall list")
     }
 }

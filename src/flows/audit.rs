@@ -27,16 +27,19 @@ impl Reader {
             Self::Auditor => true,
             // Why one person was withheld is hidden in the answer, so it is hidden here as well.
             Self::Partner(partner) => {
+                let asked = matches!(found.kind, Kind::Release | Kind::Withhold | Kind::Intake);
+                // A step that staff took for it names the member of staff.
+                let took = found.kind.is_recall() && found.certificate.is_some();
                 found.partner == Some(partner)
-                    && matches!(found.kind, Kind::Release | Kind::Withhold | Kind::Intake)
+                    && (asked || took)
                     && !found.reason.is_some_and(Reason::is_about_a_person)
             }
         }
     }
 }
 
-/// The receipt of a release, a refusal or an intake, for the partner that asked, or of any entry
-/// for an auditor: a tlog-proof whose `extra` line is the entry, under a checkpoint signed now.
+/// The receipt of a release, a refusal, an intake or a step of a recall, for the partner that asked
+/// or took it, or of any entry for an auditor: a tlog-proof whose `extra` line is the entry, under a checkpoint signed now.
 ///
 /// # Errors
 /// `Unknown` for an index beyond the ledger, for an entry of somebody else, and for a refusal whose

@@ -1,5 +1,5 @@
 //! A person is erased: keys and values are shredded at once, every link between her and the
-//! ledger when whoever received the data has been told.
+//! ledger when whoever received the data has answered its recall, or staff vouch that it was told.
 //!
 //! Two entries, because two things happen at two times. `erase` restricts: no release that was
 //! decided before it can land behind it. `forget` deletes the items; until then they are the only
@@ -8,13 +8,14 @@
 use crate::clock::Moment;
 use crate::domain::contact::ContactState;
 use crate::domain::erasure::{ErasureGround, untold};
+use crate::domain::recall::{self, RecallCause, Scope};
 use crate::id::{ContactNo, ContactRef, PartnerId};
 use crate::ledger::{Kind, Receipt};
 use crate::secret::{Personal, random};
 use crate::store::erasure_rows::{self, Traces};
-use crate::store::{Effect, EffectError, ReadTx, StoreError, contact_rows};
+use crate::store::{Effect, EffectError, ReadTx, StoreError, contact_rows, recall_rows};
 
-use super::withdraw::{find, personal, receivers};
+use super::withdraw::{find, personal};
 use super::{Actor, Error, Gateway, Thing};
 
 /// Items that one entry forgets: each of them writes the row of a whole page again, under the
@@ -28,7 +29,7 @@ pub struct Foreseen {
     pub fields: u32,
     /// Rows of other kinds.
     pub traces: Traces,
-    /// Partners that received the data.
+    /// Partners that received the data and have not answered a recall.
     pub to_tell: Vec<PartnerId>,
     /// Index of the entry this question made.
     pub entry: u64,
@@ -41,7 +42,8 @@ pub struct Erased {
     pub receipt: Receipt,
     /// Its number: all that is left to call it by.
     pub contact: ContactNo,
-    /// Partners that received the data and must be told before the rest is forgotten.
+    /// Partners that received the data and have not answered a recall: the rest is not forgotten
+    /// before.
     pub to_tell: Vec<PartnerId>,
 }
 
@@ -59,7 +61,7 @@ pub struct Forgotten {
 pub struct Unforgotten {
     /// Its number.
     pub contact: ContactNo,
-    /// Partners that received the data.
+    /// Partners that received the data and have not answered a recall.
     pub to_tell: Vec<PartnerId>,
 }
 
@@ -78,7 +80,7 @@ pub async fn foresee(
     let no = found.contact.standing.no;
     let traces = gateway.store.read(move |tx| erasure_rows::count_traces(tx, no)).await?;
     let fields = found.contact.standing.held.bits().count_ones();
-    Ok(Foreseen { fields, traces, to_tell: found.receivers(), entry: receipt.index() })
+    Ok(Foreseen { fields, traces, to_tell: found.unanswered(), entry: receipt.index() })
 }
 
 /// Erases a person. When it returns, no release that starts later holds her, nothing of hers can
@@ -99,10 +101,14 @@ pub async fn erase(
     let day: Moment = facts.at.day_start();
     let mut draft = personal(facts, &found)?;
     let (no, index) = (found.contact.standing.no, found.index);
-    draft.effect = Some(Effect::new(move |tx| erasure_rows::erase_contact(tx, no, &index, day)));
+    let at = gateway.now();
+    draft.effect = Some(Effect::new(move |tx| {
+        erasure_rows::erase_contact(tx, no, &index, day)?;
+        recall_rows::open_recalls(tx, no, Scope::ALL, RecallCause::Erasure, at)
+    }));
     let receipt = gateway.act(draft).await?;
     // Read behind the entry: a release may have landed just before it.
-    let to_tell = gateway.store.read(move |tx| partners_of(tx, no)).await?;
+    let to_tell = gateway.store.read(move |tx| unanswered_by(tx, no)).await?;
     Ok(Erased { receipt, contact: no, to_tell })
 }
 
@@ -112,7 +118,8 @@ pub async fn erase(
 ///
 /// # Errors
 /// `Unknown` for a number that was never given; `Conflict` for a contact that is not erased, is
-/// forgotten already, or was received by a partner that is not among those `told`.
+/// forgotten already, or was received by a partner that has not answered its recall and is not
+/// among those `told`.
 pub async fn forget(
     gateway: &Gateway,
     actor: &Actor,
@@ -123,9 +130,9 @@ pub async fn forget(
     let read = gateway.store.read(move |tx| {
         let Some(contact) = contact_rows::load_contact(tx, no)? else { return Ok(None) };
         let items = erasure_rows::count_traces(tx, no)?.items;
-        Ok::<_, StoreError>(Some((contact.standing.state, items, partners_of(tx, no)?)))
+        Ok::<_, StoreError>(Some((contact.standing.state, items, unanswered_by(tx, no)?)))
     });
-    let Some((state, items, received)) = read.await? else {
+    let Some((state, items, owing)) = read.await? else {
         return Err(Error::Unknown(Thing::Contact));
     };
     if state != ContactState::Erased {
@@ -134,18 +141,19 @@ pub async fn forget(
     if items == 0 {
         return conflict("it is forgotten already");
     }
-    let open = untold(&received, told);
+    let open = untold(&owing, told);
     if !open.is_empty() {
         let registry = gateway.registry_now().await?;
         let code = |id| registry.partners.get(id).map(|partner| partner.code.clone());
         let codes: Vec<_> = open.iter().filter_map(code).collect();
-        return conflict(&format!("these partners have not been told: {}", codes.join(", ")));
+        let codes = codes.join(", ");
+        return conflict(&format!("these partners have not answered their recall: {codes}"));
     }
     let mut left = items;
     loop {
         let piece = left.min(u64::from(ITEMS_AT_ONCE));
         let mut facts = gateway.staff_facts(Kind::Erase, "person.forget", actor);
-        facts.detail = Some(format!("items-{piece}.told-{}", received.len()).into());
+        facts.detail = Some(format!("items-{piece}.told-{}", owing.len()).into());
         let mut draft = Gateway::draft(facts, Vec::new())?;
         draft.effect = Some(forget_piece(no, left)?);
         let receipt = gateway.act(draft).await?;
@@ -167,6 +175,7 @@ fn forget_piece(no: ContactNo, left: u64) -> Result<Effect, Error> {
         if left > u64::from(ITEMS_AT_ONCE) {
             return Ok(());
         }
+        recall_rows::delete_recalls(tx, no)?;
         erasure_rows::replace_reference(tx, no, fresh)
     }))
 }
@@ -178,14 +187,13 @@ pub async fn unforgotten(gateway: &Gateway, actor: &Actor) -> Result<Vec<Unforgo
     gateway.act(Gateway::draft(facts, Vec::new())?).await?;
     let read = gateway.store.read(|tx| {
         let numbers = erasure_rows::list_unforgotten(tx)?;
-        let open = |no| Ok(Unforgotten { contact: no, to_tell: partners_of(tx, no)? });
+        let open = |no| Ok(Unforgotten { contact: no, to_tell: unanswered_by(tx, no)? });
         numbers.into_iter().map(open).collect::<Result<_, StoreError>>()
     });
     Ok(read.await?)
 }
 
-fn partners_of(tx: &mut ReadTx, no: ContactNo) -> Result<Vec<PartnerId>, StoreError> {
-    let mut partners: Vec<_> = receivers(tx, no)?.into_iter().map(|(partner, _)| partner).collect();
-    partners.dedup();
-    Ok(partners)
+fn unanswered_by(tx: &mut ReadTx, no: ContactNo) -> Result<Vec<PartnerId>, StoreError> {
+    let received = recall_rows::list_received(tx, no)?;
+    Ok(recall::unanswered(&received, &recall_rows::list_recalls_of(tx, no)?))
 }

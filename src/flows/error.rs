@@ -24,6 +24,8 @@ pub enum Thing {
     Partner,
     /// A policy version.
     Policy,
+    /// A recall, or what there would be to recall.
+    Recall,
 }
 
 impl fmt::Display for Thing {
@@ -37,6 +39,7 @@ impl fmt::Display for Thing {
             Self::Key => "key",
             Self::Partner => "partner",
             Self::Policy => "policy version",
+            Self::Recall => "recall",
         })
     }
 }

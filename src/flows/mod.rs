@@ -50,6 +50,9 @@ pub mod publish;
 /// Somebody asks the ledger.
 pub mod question;
 
+/// What was shared is demanded back, until every partner has answered.
+pub mod recall;
+
 /// What the registry says at one moment.
 pub mod registry;
 

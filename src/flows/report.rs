@@ -1,21 +1,23 @@
-//! Who has this person's data: every partner that ever received a field, when, for what.
+//! Who has this person's data: every partner that ever received a field, when, for what, and
+//! whether it is demanded back.
 
 use std::collections::BTreeMap;
+
+use serde::Serialize;
 
 use crate::clock::{DAY, Moment};
 use crate::domain::contact::ContactState;
 use crate::domain::field::FieldSet;
 use crate::domain::purpose::Purpose;
+use crate::domain::recall::{Recall, RefusalGround, recall_of};
 use crate::id::{PartnerId, PolicyVersion};
 use crate::secret::Personal;
 use crate::store::audit_rows::{self, Disclosure};
+use crate::store::{StoreError, recall_rows};
 
 use super::question::Inquirer;
 use super::withdraw::{Found, Trace, personal, trace};
 use super::{Appended, Error, Gateway, Registry, Thing};
-
-/// Where the recall of what a partner holds stands: this version opens none.
-pub const RECALL: &str = "not_opened";
 
 /// What one partner received of a person for one purpose.
 #[derive(Debug, Clone)]
@@ -38,8 +40,45 @@ pub struct Holding {
     pub policy: Option<PolicyVersion>,
     /// Indices of the entries, oldest first: each has a receipt.
     pub entries: Vec<u64>,
-    /// Whether the partner must be told to delete: the person withdrew, or said no to this.
+    /// Whether the partner must delete it: the person withdrew, or said no to this.
     pub must_be_told: bool,
+    /// The recall that demands it back; `None` where nobody does.
+    pub recall: Option<Standing>,
+}
+
+/// Where a recall stands at the moment of the report, as answers tell it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Standing {
+    /// Its identifier.
+    pub recall_id: String,
+    /// `open`, `told`, `received`, `erased`, `not_held` or `refused`.
+    pub state: &'static str,
+    /// Why the partner keeps the data; only with `refused`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ground: Option<&'static str>,
+    /// `choice`, `withdrawal`, `erasure` or `staff`.
+    pub cause: &'static str,
+    /// Until when the partner has to answer, RFC 3339.
+    pub due_at: String,
+    /// Whether that time is over without an answer.
+    pub overdue: bool,
+    /// The entries that opened it, noted it as overdue, and took it to its state.
+    pub entries: Vec<u64>,
+}
+
+impl Standing {
+    /// Tells where a recall stands now.
+    pub fn of(recall: &Recall, now: Moment) -> Self {
+        Self {
+            recall_id: recall.id.to_string(),
+            state: recall.state.code(),
+            ground: recall.ground.map(RefusalGround::code),
+            cause: recall.cause.code(),
+            due_at: recall.due_at.rfc3339(),
+            overdue: recall.is_late(now),
+            entries: recall.entries(),
+        }
+    }
 }
 
 /// The report.
@@ -84,20 +123,32 @@ pub async fn who(
         let draft = personal(facts, &found)?;
         let Appended::Done(receipt) = gateway.append(draft).await? else { continue };
         let no = found.contact.standing.no;
-        let rows = gateway.store.read(move |tx| audit_rows::list_disclosures(tx, no)).await?;
+        let read = gateway.store.read(move |tx| {
+            let rows = audit_rows::list_disclosures(tx, no)?;
+            Ok::<_, StoreError>((rows, recall_rows::list_recalls_of(tx, no)?))
+        });
+        let (rows, recalls) = read.await?;
         let registry = gateway.registry_now().await?;
-        let state = found.contact.standing.state;
-        let mut holdings: BTreeMap<(PartnerId, u8), Holding> = BTreeMap::new();
-        for row in &rows {
-            let holding = holdings
-                .entry((row.partner, row.purpose.bit()))
-                .or_insert_with(|| Holding::new(row, &registry, must_be_told(&found, row)));
-            holding.add(row);
+        let mut holdings = join(&rows, &registry, &found);
+        for holding in &mut holdings {
+            holding.recall = holding.standing(&recalls, gateway.now());
         }
-        let holdings = holdings.into_values().collect();
+        let state = found.contact.standing.state;
         return Ok(Report { state, holdings, entry: receipt.index() });
     }
     Err(Error::Busy { what: "the ledger moved", retry_after_s: 1 })
+}
+
+/// Joins the releases of a person per partner and purpose.
+fn join(rows: &[Disclosure], registry: &Registry, found: &Found) -> Vec<Holding> {
+    let mut holdings: BTreeMap<(PartnerId, u8), Holding> = BTreeMap::new();
+    for row in rows {
+        let holding = holdings
+            .entry((row.partner, row.purpose.bit()))
+            .or_insert_with(|| Holding::new(row, registry, must_be_told(found, row)));
+        holding.add(row);
+    }
+    holdings.into_values().collect()
 }
 
 /// Whether she has left, or said no to this purpose for this partner.
@@ -127,7 +178,14 @@ impl Holding {
             policy: None,
             entries: Vec::new(),
             must_be_told,
+            recall: None,
         }
+    }
+
+    fn standing(&self, recalls: &[Recall], now: Moment) -> Option<Standing> {
+        let last = self.entries.last()?;
+        let recall = recall_of(recalls, self.partner, self.purpose, *last)?;
+        Some(Standing::of(recall, now))
     }
 
     fn add(&mut self, row: &Disclosure) {

@@ -6,11 +6,12 @@ use crate::domain::consent::{Choice, ChoiceOrigin};
 use crate::domain::contact::ContactState;
 use crate::domain::field::FieldSet;
 use crate::domain::purpose::Purpose;
+use crate::domain::recall::{self, Recall, RecallCause, Received, Scope};
 use crate::id::{ContactNo, PartnerId, PolicyVersion};
 use crate::ledger::{Draft, Facts, Item, Kind, Receipt};
 use crate::secret::{Personal, random};
 use crate::store::contact_rows::{self, ContactRecord};
-use crate::store::{Effect, ReadTx, StoreError, audit_rows, choice_rows, erasure_rows};
+use crate::store::{Effect, StoreError, choice_rows, erasure_rows, recall_rows};
 use crate::vault::blind_index::{BlindFault, BlindIndex, blind_index};
 
 use super::{Actor, Appended, Error, Gateway, Thing};
@@ -33,8 +34,26 @@ pub struct Word {
 pub struct Done {
     /// The receipt of the entry.
     pub receipt: Receipt,
-    /// Partners that received the person's data before and must be told: all of them, whatever
-    /// their grant is today.
+    /// What it demands back: one recall for each partner that received the person's data before
+    /// and was not asked since, whatever its grant is today.
+    pub recalls: Vec<Recall>,
+}
+
+impl Done {
+    /// The act, and of all recalls about its person those that it opened.
+    pub(super) fn of(receipt: Receipt, recalls: Vec<Recall>) -> Self {
+        let index = receipt.index();
+        let recalls = recalls.into_iter().filter(|one| one.opened == index).collect();
+        Self { receipt, recalls }
+    }
+}
+
+/// What an act would do.
+#[derive(Debug)]
+pub struct Foreseen {
+    /// Index of the entry of the question.
+    pub entry: u64,
+    /// The partners that would be told to delete.
     pub to_tell: Vec<PartnerId>,
 }
 
@@ -68,10 +87,14 @@ pub async fn choose(
                 }
                 None => choice_rows::suppress(tx, &index, Some(choice.purpose), at),
                 Some(_) => Ok(()),
+            }?;
+            if choice.given {
+                return Ok(());
             }
+            recall_rows::open_recalls(tx, no, word.scope(), RecallCause::Choice, at)
         }));
         if let Appended::Done(receipt) = gateway.append(draft).await? {
-            return Ok(Done { receipt, to_tell: found.whom_to_tell(word) });
+            return done(gateway, receipt, no).await;
         }
     }
     Err(Error::Busy { what: "the ledger moved", retry_after_s: 1 })
@@ -89,10 +112,11 @@ pub async fn withdraw(gateway: &Gateway, actor: &Actor, address: &Personal) -> R
         let (no, index, at) = (found.contact.standing.no, found.index, gateway.now());
         draft.effect = Some(Effect::new(move |tx| {
             contact_rows::set_contact_state(tx, no, ContactState::Withdrawn, at)?;
-            choice_rows::suppress(tx, &index, None, at)
+            choice_rows::suppress(tx, &index, None, at)?;
+            recall_rows::open_recalls(tx, no, Scope::ALL, RecallCause::Withdrawal, at)
         }));
         if let Appended::Done(receipt) = gateway.append(draft).await? {
-            return Ok(Done { receipt, to_tell: found.receivers() });
+            return done(gateway, receipt, no).await;
         }
     }
     Err(Error::Busy { what: "the ledger moved", retry_after_s: 1 })
@@ -108,25 +132,37 @@ pub async fn foresee(
     actor: &Actor,
     address: &Personal,
     word: Option<Word>,
-) -> Result<Done, Error> {
+) -> Result<Foreseen, Error> {
     for _ in 0..super::ATTEMPTS {
         let found = find(gateway, address).await?;
         let to_tell = match word {
             Some(word) => {
                 found.choice(word, gateway.now())?;
-                found.whom_to_tell(word)
+                if word.given { Vec::new() } else { found.to_recall(word.scope()) }
             }
             None => {
                 found.check_withdrawal()?;
-                found.receivers_where(|_, _| true)
+                found.to_recall(Scope::ALL)
             }
         };
         let facts = gateway.staff_facts(Kind::AuditQuery, "person.foresee", actor);
         if let Appended::Done(receipt) = gateway.append(personal(facts, &found)?).await? {
-            return Ok(Done { receipt, to_tell });
+            return Ok(Foreseen { entry: receipt.index(), to_tell });
         }
     }
     Err(Error::Busy { what: "the ledger moved", retry_after_s: 1 })
+}
+
+async fn done(gateway: &Gateway, receipt: Receipt, no: ContactNo) -> Result<Done, Error> {
+    let recalls = gateway.store.read(move |tx| recall_rows::list_recalls_of(tx, no)).await?;
+    Ok(Done::of(receipt, recalls))
+}
+
+impl Word {
+    /// What a no demands back.
+    const fn scope(&self) -> Scope {
+        Scope { purpose: Some(self.purpose), partner: self.partner }
+    }
 }
 
 /// A contact that was found by address, with what the stories of a person need.
@@ -134,24 +170,19 @@ pub(super) struct Found {
     pub(super) index: BlindIndex,
     pub(super) contact: ContactRecord,
     pub(super) choices: Vec<(Purpose, Option<PartnerId>, bool)>,
-    receivers: Vec<(PartnerId, Purpose)>,
+    received: Vec<Received>,
+    pub(super) recalls: Vec<Recall>,
 }
 
 impl Found {
-    /// Every partner that ever received the person's data, each once.
-    pub(super) fn receivers(&self) -> Vec<PartnerId> {
-        self.receivers_where(|_, _| true)
+    /// Every partner that still owes an answer for something it received.
+    pub(super) fn unanswered(&self) -> Vec<PartnerId> {
+        recall::unanswered(&self.received, &self.recalls)
     }
 
-    fn receivers_where(&self, concerns: impl Fn(PartnerId, Purpose) -> bool) -> Vec<PartnerId> {
-        let mut partners: Vec<_> = self
-            .receivers
-            .iter()
-            .filter(|(partner, purpose)| concerns(*partner, *purpose))
-            .map(|(partner, _)| *partner)
-            .collect();
-        partners.dedup();
-        partners
+    /// The partners that a recall would be opened for.
+    pub(super) fn to_recall(&self, scope: Scope) -> Vec<PartnerId> {
+        scope.to_open(&self.received, &self.recalls)
     }
 
     /// The word as a choice, if the person may say it.
@@ -170,13 +201,6 @@ impl Found {
             return Err(Error::Conflict(Thing::Contact, says));
         }
         Ok(())
-    }
-
-    /// A yes need not be told to anybody; a no to those that received the data for this purpose.
-    fn whom_to_tell(&self, word: Word) -> Vec<PartnerId> {
-        self.receivers_where(|partner, purpose| {
-            !word.given && purpose == word.purpose && word.partner.is_none_or(|one| one == partner)
-        })
     }
 
     fn said(&self, purpose: Purpose, partner: Option<PartnerId>) -> Option<bool> {
@@ -224,23 +248,11 @@ pub(super) async fn trace(gateway: &Gateway, address: &Personal) -> Result<Trace
         };
         let no = contact.standing.no;
         let choices = choice_rows::current_choices(tx, no)?;
-        let receivers = receivers(tx, no)?;
-        Ok(Trace::Contact(Box::new(Found { index, contact, choices, receivers })))
+        let received = recall_rows::list_received(tx, no)?;
+        let recalls = recall_rows::list_recalls_of(tx, no)?;
+        Ok(Trace::Contact(Box::new(Found { index, contact, choices, received, recalls })))
     });
     Ok(read.await?)
-}
-
-/// The partners that ever received a contact's data, and for what.
-pub(super) fn receivers(
-    tx: &mut ReadTx,
-    no: ContactNo,
-) -> Result<Vec<(PartnerId, Purpose)>, StoreError> {
-    let disclosures = audit_rows::list_disclosures(tx, no)?;
-    let mut received: Vec<_> =
-        disclosures.into_iter().map(|one| (one.partner, one.purpose)).collect();
-    received.sort_unstable();
-    received.dedup();
-    Ok(received)
 }
 
 /// A draft of an entry about one person: the person stands in it as one salted item. It is

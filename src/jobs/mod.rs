@@ -9,6 +9,9 @@ pub mod anchor;
 /// A folder in a bucket of an S3-compatible store.
 pub mod bucket;
 
+/// Notes recalls that nobody answered in time.
+pub mod chaser;
+
 /// The client for whatever answers over HTTP.
 mod http;
 

@@ -94,6 +94,20 @@ kinds! {
 }
 
 impl Kind {
+    /// Whether it is a step of a recall.
+    pub const fn is_recall(self) -> bool {
+        matches!(
+            self,
+            Self::RecallOpen
+                | Self::RecallTold
+                | Self::RecallReceived
+                | Self::RecallErased
+                | Self::RecallNotHeld
+                | Self::RecallRefused
+                | Self::RecallOverdue
+        )
+    }
+
     /// `release` or `withhold` for the two answers to a partner's request, else nothing.
     pub const fn decision(self) -> Option<&'static str> {
         match self {

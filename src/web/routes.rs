@@ -19,7 +19,7 @@ use super::caller::{Caller, Door, Entrance};
 use super::health;
 use super::limits::RequestLimits;
 use super::openapi;
-use super::partner::{intake, leads, log, oauth, questions, receipts, whoami};
+use super::partner::{intake, leads, log, oauth, questions, recalls, receipts, whoami};
 use super::problem::net::{json_error, path_error, query_error};
 use super::public;
 
@@ -147,6 +147,8 @@ pub fn table() -> Table {
         .add(Method::GET, "/v1/whoami", whoami::show)
         .add(Method::GET, "/v1/leads", leads::list)
         .add(Method::GET, "/v1/leads/{id}", leads::one)
+        .add(Method::POST, "/v1/recalls/poll", recalls::poll)
+        .add(Method::POST, "/v1/recalls/{id}/result", recalls::answer)
         .add(Method::GET, "/v1/receipts/{index}", receipts::show)
         .add(Method::POST, "/v1/audit/find", questions::find)
         .add(Method::POST, "/v1/audit/who", questions::who)

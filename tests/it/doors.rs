@@ -52,10 +52,14 @@ fn promised(row: &Row, wrong: &str) -> Option<&'static str> {
     let caller = if audit { "certificate+token" } else { row.caller };
     // The log and one's own receipts are for every partner, whatever its token is for.
     let any_scope = !audit && ["/v1/receipts", "/ledger"].iter().any(|of| row.path.starts_with(of));
+    let recalls = row.path.starts_with("/v1/recalls");
     match (wrong, caller) {
         ("no certificate" | "unregistered" | "revoked", _) => Some("handshake"),
         ("suspended", _) if oauth => Some("400 unauthorized_client"),
-        ("suspended", _) | ("no grant", "certificate+token") => Some("403 partner_suspended"),
+        ("suspended", _) => Some("403 partner_suspended"),
+        // A recall reaches whoever has nothing else left.
+        ("no grant", "certificate+token") if any_scope || recalls => None,
+        ("no grant", "certificate+token") => Some("403 insufficient_scope"),
         ("no token", "certificate+token") => Some("401 token_missing"),
         ("garbage token" | "foreign token", "certificate+token") => Some("401 invalid_token"),
         ("wrong scope", "certificate+token") if !any_scope => Some("403 insufficient_scope"),
@@ -112,6 +116,7 @@ fn every_wrong_caller_at_every_row_gets_the_refusal_that_is_documented() {
     };
     let id = |badge: &Badge| badge.asker.partner.to_string();
     let foreign = doors.wire(&other).token(&id(&other), None);
+    let own = doors.wire(&bare).token(&id(&bare), None);
     let support = doors.wire(&good).token(&id(&good), Some("support"));
     let mut asked = 0;
     for row in table().rows().iter().filter(|row| row.door == Door::Partner) {
@@ -121,7 +126,7 @@ fn every_wrong_caller_at_every_row_gets_the_refusal_that_is_documented() {
             ("unregistered", wire(Some(&stranger)), None),
             ("revoked", doors.wire(&revoked), None),
             ("suspended", doors.wire(&suspended), None),
-            ("no grant", doors.wire(&bare), Some(foreign.as_str())),
+            ("no grant", doors.wire(&bare), Some(own.as_str())),
             ("no token", doors.wire(&good), None),
             ("garbage token", doors.wire(&good), Some("e30.e30.AAAA")),
             ("foreign token", doors.wire(&good), Some(foreign.as_str())),

@@ -116,7 +116,27 @@ impl Tour<'_> {
         }
         let count = leads_of(&again).len();
         self.ok(format_args!("the same pull again: {count} leads, without that person"));
+        self.recalled(&mut reseller).await?;
         self.who(&Personal::new(email), index).await
+    }
+
+    /// The reseller is told what to delete, and answers that it did.
+    async fn recalled(&self, reseller: &mut Client) -> Result<(), Failure> {
+        let poll = ("/v1/recalls/poll", "demo");
+        let polled = expect(reseller.post("recalls", poll, &json!({})).await, 200)?.json();
+        let demand = polled.pointer("/recalls/0");
+        let text = |name: &str| demand.and_then(|one| one.get(name)).and_then(Value::as_str);
+        let (Some(id), Some(due)) = (text("recall_id"), text("due_at")) else {
+            return Err(Failure::new(Ending::Wrong, "the reseller was not told"));
+        };
+        self.ok(format_args!("rhein-resale polls and is told to erase one lead, by {due}"));
+        let path = format!("/v1/recalls/{id}/result");
+        let body = json!({ "outcome": "erased" });
+        let answer = reseller.post("recalls", (&path, "demo"), &body).await;
+        let answer = expect(answer, 200)?.json();
+        let entry = answer.get("entry").and_then(Value::as_u64).unwrap_or(0);
+        self.ok(format_args!("it answers that it did: entry {entry}, with a receipt"));
+        Ok(())
     }
 
     async fn borrowed(
@@ -170,8 +190,10 @@ impl Tour<'_> {
         };
         let gateway = &self.open.gateway;
         let done = withdraw::choose(gateway, &staff("demo-officer"), address, word).await?;
-        let partners = done.to_tell.len();
-        self.ok(format_args!("one of them opts out of offers; partners to be told: {partners}"));
+        let partners = done.recalls.len();
+        self.ok(format_args!(
+            "one of them opts out of offers; recalled from {partners} partner(s)"
+        ));
         Ok(())
     }
 
@@ -182,10 +204,11 @@ impl Tour<'_> {
             Failure::new(Ending::Wrong, "the report does not name the entry of the pull")
         })?;
         self.ok(format_args!(
-            "who has her data: {} received {} for {} (entry {index})",
+            "who has her data: {} received {} for {} (entry {index}); recall: {}",
             holding.legal_name,
             holding.fields.codes(),
-            holding.purpose
+            holding.purpose,
+            holding.recall.as_ref().map_or("none", |recall| recall.state)
         ));
         Ok(())
     }

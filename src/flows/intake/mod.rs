@@ -11,15 +11,18 @@ mod join;
 use std::collections::{HashMap, HashSet};
 
 use crate::clock::Moment;
+use crate::domain::consent::Choice;
 use crate::domain::contact::CollectionPoint;
 use crate::domain::field::Field;
 use crate::domain::purpose::Purpose;
+use crate::domain::recall::{RecallCause, Scope};
 use crate::id::{ContactNo, PartnerId, PolicyVersion, RequestId, Thumbprint};
 use crate::ledger::{Facts, Kind, Receipt};
 use crate::secret::Personal;
 use crate::store::contact_rows::{self, ContactRecord};
 use crate::store::{
-    Effect, EffectError, ReadTx, StoreError, WriteTx, choice_rows, idempotency_rows, release_rows,
+    Effect, EffectError, ReadTx, StoreError, WriteTx, choice_rows, idempotency_rows, recall_rows,
+    release_rows,
 };
 use crate::vault::blind_index::BlindIndex;
 
@@ -225,7 +228,7 @@ async fn keep(
         if let Some(once) = once {
             idempotency_rows::insert_answer(tx, &once.key, &once.body, now)?;
         }
-        acts.iter().try_for_each(|act| write(tx, act))
+        acts.iter().try_for_each(|act| write(tx, act, now))
     }));
     match gateway.append(draft).await {
         Ok(Appended::Done(receipt)) => Ok(Some(receipt)),
@@ -235,7 +238,7 @@ async fn keep(
     }
 }
 
-fn write(tx: &mut WriteTx, act: &Act) -> Result<(), EffectError> {
+fn write(tx: &mut WriteTx, act: &Act, now: Moment) -> Result<(), EffectError> {
     let (no, origins, choices) = match act {
         Act::Create(new, origins, choices) => {
             (contact_rows::insert_contact(tx, new)?, origins, choices)
@@ -250,6 +253,28 @@ fn write(tx: &mut WriteTx, act: &Act) -> Result<(), EffectError> {
     }
     for choice in choices {
         choice_rows::insert_choice(tx, no, choice)?;
+    }
+    if act.narrows() {
+        recall_refused(tx, no, choices, now)?;
+    }
+    Ok(())
+}
+
+/// Demands back what was released for a purpose that the person now said no to. An old no that a
+/// newer yes overtook demands nothing.
+fn recall_refused(
+    tx: &mut WriteTx,
+    no: ContactNo,
+    choices: &[Choice],
+    now: Moment,
+) -> Result<(), EffectError> {
+    let in_force = choice_rows::current_choices(tx, no)?;
+    for choice in choices.iter().filter(|choice| !choice.given) {
+        let Choice { purpose, partner, .. } = *choice;
+        if in_force.contains(&(purpose, partner, false)) {
+            let scope = Scope { purpose: Some(purpose), partner };
+            recall_rows::open_recalls(tx, no, scope, RecallCause::Choice, now)?;
+        }
     }
     Ok(())
 }

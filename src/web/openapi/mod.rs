@@ -17,7 +17,7 @@ use crate::domain::purpose::Purpose;
 
 use super::caller::{Anyone, Door};
 use super::limits::RequestLimits;
-use super::partner::scope::{INTAKE, Scopes};
+use super::partner::scope::{INTAKE, RECALLS, Scopes};
 use super::routes::{BodySize, Row, Table};
 
 use operations::{Operation, Parameter};
@@ -165,6 +165,7 @@ fn schemes(partner_url: &str) -> Value {
     let says = |code: &str| match Purpose::from_code(code) {
         Some(purpose) => purpose.row().label,
         None if code == INTAKE => "Contacts handed in by our own systems",
+        None if code == RECALLS => "What must be deleted, and the partner's answers",
         None => "The ledger, read by auditors",
     };
     let scopes: Map<String, Value> =

@@ -1,6 +1,6 @@
 //! What each route takes and gives: one entry per row of the table of routes.
 
-use crate::web::partner::scope::{AUDIT, INTAKE};
+use crate::web::partner::scope::{AUDIT, INTAKE, RECALLS};
 use crate::web::routes::Row;
 
 /// What one route says of itself. Door, caller and size of the body come from the table.
@@ -144,6 +144,19 @@ const OPERATIONS: &[Operation] = &[
         parameters: &[path("index", "Count", "Index of the entry.")],
         gives: Some((TEXT, "Text")),
         ..get("/v1/receipts/{index}", "readReceipt", "The receipt of an entry, as a tlog-proof.")
+    },
+    Operation {
+        scope: Some(RECALLS),
+        takes: Some((JSON, "RecallPoll")),
+        gives: Some((JSON, "Recalls")),
+        ..post("/v1/recalls/poll", "pollRecalls", "Acknowledges recalls, and gives what waits.")
+    },
+    Operation {
+        scope: Some(RECALLS),
+        parameters: &[path("id", "RecallId", "The recall.")],
+        takes: Some((JSON, "RecallResult")),
+        gives: Some((JSON, "RecallRecorded")),
+        ..post("/v1/recalls/{id}/result", "answerRecall", "How a recall ended at the partner.")
     },
     Operation {
         scope: Some(AUDIT),

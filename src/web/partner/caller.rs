@@ -21,7 +21,7 @@ use crate::web::problem::{Code, Problem};
 use crate::web::tls::connection::{Connection, Leaf};
 use crate::web::tls::trust::{PartnerRow, Trust};
 
-use super::scope::{AUDIT, INTAKE, Scopes};
+use super::scope::{AUDIT, INTAKE, RECALLS, Scopes};
 use super::token::{TokenFault, Tokens};
 
 /// Everything a request is measured against.
@@ -111,10 +111,6 @@ impl Gate {
     fn admit(&self, request: &HttpRequest) -> Result<PartnerCaller, Problem> {
         let CertificateCaller { id, partner, leaf, request: number, at, .. } =
             self.pass(request)?;
-        let granted = Scopes::granted(&partner, at);
-        if granted.is_empty() {
-            return Err(Problem::new(Code::PartnerSuspended).detail("no grant is in force"));
-        }
         let token = bearer(request)?;
         let judged = self.tokens.judge(token, at).and_then(|token| {
             self.tokens.admit(&token, leaf.thumbprint, id, partner.tokens_not_before)?;
@@ -130,7 +126,8 @@ impl Gate {
             request: number,
             token: token.id,
             at,
-            scopes: token.scopes,
+            // A grant that ended a moment ago takes its scope with it.
+            scopes: token.scopes.and(Scopes::granted(&partner, at)),
         })
     }
 }
@@ -249,6 +246,14 @@ impl PartnerCaller {
     /// 403 `insufficient_scope`, naming the scope.
     pub fn require_intake(&self) -> Result<(), Problem> {
         if self.scopes.intake { Ok(()) } else { Err(Problem::insufficient_scope(INTAKE)) }
+    }
+
+    /// Check A7 for fetching and answering recalls.
+    ///
+    /// # Errors
+    /// 403 `insufficient_scope`, naming the scope.
+    pub fn require_recalls(&self) -> Result<(), Problem> {
+        if self.scopes.recalls { Ok(()) } else { Err(Problem::insufficient_scope(RECALLS)) }
     }
 
     /// Who asks, for the stories.

@@ -29,6 +29,9 @@ pub mod log;
 /// Auditors ask the ledger.
 pub mod questions;
 
+/// What a partner must delete, and its answers.
+pub mod recalls;
+
 /// The proof of an entry.
 pub mod receipts;
 

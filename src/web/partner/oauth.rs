@@ -91,7 +91,7 @@ pub async fn token(
         None => granted,
         Some(text) => Scopes::read(text).ok_or(OauthError::InvalidScope)?,
     };
-    if scopes.is_empty() || !scopes.within(granted) {
+    if !scopes.within(granted) {
         return Err(OauthError::InvalidScope);
     }
     if scopes.audit {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::field::Field;
 use crate::flows::question::{self, Asked, HITS_USUAL, Hit, Inquirer, ProvenItem, Question, Row};
-use crate::flows::report::{self, Holding, RECALL};
+use crate::flows::report::{self, Holding, Standing};
 use crate::flows::{Error, Gateway, Registry};
 use crate::secret::Personal;
 use crate::web::problem::Problem;
@@ -96,7 +96,7 @@ struct HoldingBody<'a> {
     entries: &'a [u64],
     receipts: Vec<String>,
     must_be_told: bool,
-    recall: &'static str,
+    recall: Option<&'a Standing>,
 }
 
 /// `POST /v1/audit/find`: the entries of which everything holds that the body asks for, a page at
@@ -192,7 +192,7 @@ impl<'a> HoldingBody<'a> {
             entries: &one.entries,
             receipts: one.entries.iter().copied().map(receipt_path).collect(),
             must_be_told: one.must_be_told,
-            recall: RECALL,
+            recall: one.recall.as_ref(),
         }
     }
 }

@@ -89,7 +89,7 @@ codes! {
     /// A token that does not hold here and now.
     InvalidToken = 401 "invalid_token" "the access token is not valid on this connection",
         "fetch a new token over the certificate you use now";
-    /// The partner is not active, or nothing is granted to it now.
+    /// The partner is not active.
     PartnerSuspended = 403 "partner_suspended" "this partner may not use the gate at present",
         "ask your contact at the company";
     /// The token does not cover this purpose.

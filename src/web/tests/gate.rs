@@ -36,7 +36,7 @@ fn whoami_says_whom_the_gate_takes_it_for() {
     assert_eq!(json["partner"], bench.partner.to_string());
     assert_eq!(json["thumbprint"], bench.pair.thumbprint().to_string());
     assert_eq!(json["days_left"], 30);
-    assert_eq!(json["scope"], "offers licensing");
+    assert_eq!(json["scope"], "offers licensing recalls");
     assert_eq!(json["trust_version"], 1);
     assert_eq!(answer.header("fieldgate-certificate-expires"), json["not_after"].as_str());
     assert!(answer.header("fieldgate-request").unwrap().starts_with("req_"));

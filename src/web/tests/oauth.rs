@@ -56,7 +56,7 @@ fn a_token_is_given_and_works_with_its_certificate() {
     let answer = Client::of(&bench).get_with("/test/offers", &bearer(token)).unwrap();
     assert_eq!((answer.status, answer.body), (200, bench.partner.to_string()));
     let all = ask(&bench, &request(&bench, ""));
-    assert_eq!(all.json()["scope"], "offers licensing");
+    assert_eq!(all.json()["scope"], "offers licensing recalls");
 }
 
 #[test]
@@ -111,7 +111,9 @@ fn partners_that_may_not_have_tokens_are_told_so() {
     row(&mut bench, PartnerState::Active);
     bench.book.partners.get_mut(&bench.partner).unwrap().grants.clear();
     bench.publish_at_gate();
-    is_error(&ask(&bench, &request(&bench, "")), 400, "invalid_scope");
+    is_error(&ask(&bench, &request(&bench, "&scope=offers")), 400, "invalid_scope");
+    // What it received can be recalled all the same.
+    assert_eq!(ask(&bench, &request(&bench, "")).json()["scope"], "recalls");
     bench.book.revoke(&bench.pair.clone());
     bench.publish_at_gate();
     is_error(&ask(&bench, &request(&bench, "")), 401, "invalid_client");
@@ -154,7 +156,7 @@ fn a_token_needs_its_own_certificate_scope_and_grant() {
     bench.book.partners.get_mut(&bench.partner).unwrap().grants.clear();
     bench.publish_at_gate();
     let answer = Client::of(&bench).get_with("/test/offers", &token).unwrap();
-    assert_eq!((answer.status, answer.code().as_str()), (403, "partner_suspended"));
+    assert_eq!((answer.status, answer.code().as_str()), (403, "insufficient_scope"));
 }
 
 #[test]
@@ -170,7 +172,7 @@ fn our_own_systems_may_hand_in() {
     let mut client = Client::with(&bench, &pair);
     let body = format!("grant_type=client_credentials&client_id={own}");
     let json = client.post("/oauth2/token", FORM, &body).unwrap().json();
-    assert_eq!(json["scope"], "intake");
+    assert_eq!(json["scope"], "intake recalls");
     let token = bearer(json["access_token"].as_str().unwrap());
     assert_eq!(client.get_with("/test/intake", &token).unwrap().status, 200);
     let answer = client.get_with("/test/offers", &token).unwrap();
@@ -272,5 +274,5 @@ fn a_grant_that_ends_takes_its_scope_with_it() {
     let mut client = Client::of(&bench);
     assert_eq!(client.get_with("/test/offers", &token).unwrap().status, 200);
     bench.pass(60 * SECOND);
-    assert_eq!(client.get_with("/test/offers", &token).unwrap().code(), "partner_suspended");
+    assert_eq!(client.get_with("/test/offers", &token).unwrap().code(), "insufficient_scope");
 }

@@ -77,7 +77,7 @@ fn the_ledger_answers_page_by_page_and_records_each_question() {
             assert_eq!(serde_json::from_str::<Value>(line).unwrap()["kind"], "release");
         }
         let who = json(&installed.run_with(&["--json", "audit", "who"], &address(0)), 0);
-        assert_eq!(who["holdings"][0]["recall"], "not_opened");
+        assert_eq!(who["holdings"][0]["recall"], serde_json::Value::Null);
         assert!(installed.verify(Vec::new()).is_sound());
     }
 }

@@ -10,6 +10,8 @@ mod partners;
 
 mod people;
 
+mod recalls;
+
 mod set_up;
 
 mod verifying;

@@ -93,7 +93,7 @@ fn the_record_of_who_received_stays_until_every_receiver_was_told() {
 
             let no = gone(&world, 0).await.contact;
             let early = erase::forget(gateway, &officer, no, &[acme.partner]).await.unwrap_err();
-            assert!(early.to_string().contains("not been told: other"), "{early}");
+            assert!(early.to_string().contains("not answered their recall: other"), "{early}");
             let waiting = erase::unforgotten(gateway, &officer).await.unwrap();
             assert_eq!(waiting.len(), 1);
             assert_eq!(waiting[0].to_tell.len(), 2);

@@ -8,6 +8,8 @@ mod erasure_race;
 
 mod pruning;
 
+mod recall;
+
 mod release;
 
 mod separate_role;

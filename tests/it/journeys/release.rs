@@ -153,7 +153,8 @@ fn one_person_at_three_points_is_one_contact_and_a_withdrawn_one_does_not_come_b
 
             let ann = Personal::new("ann@example.com".into());
             let done = withdraw::withdraw(&world.gateway, &actor("officer"), &ann).await.unwrap();
-            assert_eq!(done.to_tell, [acme.partner]);
+            let recalled: Vec<_> = done.recalls.iter().map(|one| one.partner).collect();
+            assert_eq!(recalled, [acme.partner]);
             assert!(world.pull(acme, 10).await.unwrap().leads.is_empty());
             let again = world.take(vec![visit(CollectionPoint::Trial)]).await.unwrap();
             assert_eq!(again.outcomes, [Outcome::Suppressed]);

@@ -4,13 +4,17 @@
 use std::collections::BTreeSet;
 
 use fieldgate::clock::Clock;
+use fieldgate::domain::consent::ChoiceOrigin;
 use fieldgate::domain::field::{Field, FieldSet};
 use fieldgate::domain::partner::PartnerKind;
 use fieldgate::domain::purpose::Purpose;
+use fieldgate::flows::withdraw::{self, Word};
+use fieldgate::secret::Personal;
 use serde_json::{Value, json};
 
 use crate::harness::process::until;
 use crate::harness::wire::{Answer, Wire};
+use crate::harness::world::actor;
 use crate::harness::{Badge, Database, Doors, World, wait};
 
 /// The words of JSON Schema that the document uses; another one must be added to `fits` first.
@@ -303,6 +307,30 @@ fn check_intake(said: &mut Description, guest: &mut Guest) {
     }
 }
 
+/// The person of the questions says no, and the partner is told and answers.
+fn check_recalls(said: &mut Description, world: &World, guest: &mut Guest) {
+    let she = Personal::new(crate::harness::world::address(0));
+    let word = Word {
+        purpose: Purpose::Offers,
+        partner: None,
+        given: false,
+        origin: ChoiceOrigin::Person,
+    };
+    wait(withdraw::choose(&world.gateway, &actor("officer"), &she, word)).unwrap();
+    let bearer = format!("Bearer {}", guest.token);
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let poll = "/v1/recalls/poll";
+    let mut ask = |path: &str, body: &str| guest.wire.call("POST", path, &headers, body.as_bytes());
+    let told = ask(poll, "{}");
+    let id = told.json()["recalls"][0]["recall_id"].as_str().unwrap().to_owned();
+    said.check("POST", poll, &told);
+    said.check("POST", poll, &ask(poll, r#"{"limit":0}"#));
+    let path = format!("/v1/recalls/{id}/result");
+    for body in [r#"{"outcome":"refused","ground":"legal_claim"}"#, r#"{"outcome":"gone"}"#] {
+        said.check("POST", "/v1/recalls/{id}/result", &ask(&path, body));
+    }
+}
+
 fn check_questions(said: &mut Description, guest: &mut Guest) {
     let bearer = format!("Bearer {}", guest.token);
     let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
@@ -344,6 +372,7 @@ fn every_answer_is_what_the_description_for_programs_says() {
     let mut guest = Guest::enter(&doors, &reseller);
     check_tokens(&mut said, &mut guest);
     check_leads(&mut said, &mut guest);
+    check_recalls(&mut said, &world, &mut guest);
     check_intake(&mut said, &mut Guest::enter(&doors, &own));
     let mut auditor = Guest::enter(&doors, &auditor);
     check_log(&mut said, &mut auditor);

@@ -22,6 +22,8 @@ mod questions;
 
 mod raw;
 
+mod recalls;
+
 mod tokens;
 
 mod withheld;

@@ -1,0 +1,206 @@
+//! A partner's system fetches what it must delete and answers, over real mutual TLS.
+
+use fieldgate::domain::consent::ChoiceOrigin;
+use fieldgate::domain::partner::PartnerKind;
+use fieldgate::domain::purpose::Purpose;
+use fieldgate::flows::withdraw::{self, Word};
+use fieldgate::ledger::Kind;
+use fieldgate::ledger::verify::verify_receipt;
+use fieldgate::merkle::key::Verifier;
+use fieldgate::merkle::policy::Policy;
+use fieldgate::secret::Personal;
+use serde_json::{Value, json};
+
+use super::forms::assert_problem;
+use crate::harness::wire::{Answer, Wire};
+use crate::harness::world::{actor, address};
+use crate::harness::{Badge, Doors, World, databases, wait};
+
+/// A partner's system with a token.
+struct System {
+    wire: Wire,
+    token: String,
+}
+
+impl System {
+    fn enter(doors: &Doors, badge: &Badge) -> Self {
+        let mut wire = doors.wire(badge);
+        let token = wire.token(&badge.asker.partner.to_string(), None);
+        Self { wire, token }
+    }
+
+    fn post(&mut self, path: &str, body: &str) -> Answer {
+        let bearer = format!("Bearer {}", self.token);
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        self.wire.call("POST", path, &headers, body.as_bytes())
+    }
+
+    fn poll(&mut self, body: &Value) -> Value {
+        let answer = self.post("/v1/recalls/poll", &body.to_string());
+        assert_eq!(answer.says(), "200 ", "{body}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert!(!answer.body.contains(&b'@'), "no address leaves with a recall");
+        answer.json()
+    }
+
+    fn answer(&mut self, id: &str, body: &Value) -> Answer {
+        self.post(&format!("/v1/recalls/{id}/result"), &body.to_string())
+    }
+}
+
+/// People who were released to acme, and to nobody else.
+async fn shared(world: &World, people: usize) -> Badge {
+    let acme = world.badge("acme", PartnerKind::Reseller).await;
+    let most = Purpose::Offers.row().fields_max;
+    world.grant(acme.asker.partner, Purpose::Offers, most).await;
+    world.people(people).await;
+    world.pull(acme.asker, 100).await.unwrap();
+    acme
+}
+
+async fn opt_out(world: &World, number: usize) {
+    let word = Word {
+        purpose: Purpose::Offers,
+        partner: None,
+        given: false,
+        origin: ChoiceOrigin::Person,
+    };
+    let she = Personal::new(address(number));
+    withdraw::choose(&world.gateway, &actor("officer"), &she, word).await.unwrap();
+}
+
+#[test]
+fn a_partner_polls_deletes_and_answers_and_each_step_has_a_receipt() {
+    for database in databases() {
+        let (world, acme) = wait(async {
+            let world = World::new(database).await;
+            let acme = shared(&world, 3).await;
+            for number in 0..3 {
+                opt_out(&world, number).await;
+            }
+            (world, acme)
+        });
+        let key = fieldgate::flows::audit::log_key(&world.gateway);
+        let log = Policy::of_log(Verifier::parse(&key).unwrap());
+        let doors = Doors::open(&world);
+        let mut system = System::enter(&doors, &acme);
+
+        let first = system.poll(&json!({ "limit": 2 }));
+        let recalls = first["recalls"].as_array().unwrap();
+        assert_eq!((recalls.len(), &first["more"]), (2, &true.into()));
+        let demand = &recalls[0];
+        assert_eq!((&demand["action"], &demand["purpose"]), (&"erase".into(), &"offers".into()));
+        assert_eq!(demand["cause"], "choice");
+        let lead = demand["lead_id"].as_str().unwrap();
+        let gone = system.wire.get(&system.token, &format!("/v1/leads/{lead}?purpose=offers"));
+        assert_eq!(gone.status, 404, "the id is one of its leads, whom it gets no more");
+
+        let ids: Vec<&Value> = recalls.iter().map(|one| &one["recall_id"]).collect();
+        let rest = system.poll(&json!({ "ack": ids }));
+        assert_eq!((rest["recalls"].as_array().unwrap().len(), &rest["more"]), (1, &false.into()));
+
+        let id = demand["recall_id"].as_str().unwrap();
+        let answered = system.answer(id, &json!({ "outcome": "erased" }));
+        assert_eq!(answered.says(), "200 ");
+        let answered = answered.json();
+        assert_eq!((&answered["state"], &answered["replayed"]), (&"erased".into(), &false.into()));
+        let receipt = system.wire.get(&system.token, answered["receipt"].as_str().unwrap());
+        let proved = verify_receipt(&String::from_utf8(receipt.body).unwrap(), &log).unwrap();
+        let facts = proved.entry.facts;
+        assert_eq!((facts.kind, facts.subject.as_deref()), (Kind::RecallErased, Some(id)));
+        assert_eq!(facts.partner, Some(acme.asker.partner));
+        assert_eq!(facts.certificate, Some(acme.asker.certificate));
+
+        let again = system.answer(id, &json!({ "outcome": "erased" })).json();
+        assert_eq!((&again["entry"], &again["replayed"]), (&answered["entry"], &true.into()));
+        let other = system.answer(id, &json!({ "outcome": "not_held" }));
+        assert_problem(&other, "409 conflict", "another answer");
+        let third = rest["recalls"][0]["recall_id"].as_str().unwrap();
+        let refused = json!({ "outcome": "refused", "ground": "own_customer" });
+        let refused = system.answer(third, &refused).json();
+        assert_eq!(
+            (&refused["state"], &refused["ground"]),
+            (&"refused".into(), &"own_customer".into())
+        );
+        assert!(world.verify().is_sound(), "{:?}", world.verify().findings);
+    }
+}
+
+#[test]
+fn nobody_sees_or_answers_the_recalls_of_another_and_whoever_has_no_grant_is_told_all_the_same() {
+    for database in databases() {
+        let (world, acme, other, auditor) = wait(async {
+            let world = World::new(database).await;
+            let acme = shared(&world, 1).await;
+            let other = world.badge("other", PartnerKind::Reseller).await;
+            let auditor = world.badge("chamber", PartnerKind::Auditor).await;
+            opt_out(&world, 0).await;
+            (world, acme, other, auditor)
+        });
+        let doors = Doors::open(&world);
+        let mut owner = System::enter(&doors, &acme);
+        let owned = owner.poll(&json!({}));
+        let id = owned["recalls"][0]["recall_id"].as_str().unwrap();
+
+        // Other never got a grant; its token is good for recalls alone.
+        let mut stranger = System::enter(&doors, &other);
+        let leads = stranger.wire.get(&stranger.token, "/v1/leads?purpose=offers");
+        assert_problem(&leads, "403 insufficient_scope", "leads");
+        let polled = stranger.poll(&json!({ "ack": [id] }));
+        assert_eq!((&polled["recalls"], &polled["unknown"]), (&json!([]), &json!([id])));
+        let answer = stranger.answer(id, &json!({ "outcome": "not_held" }));
+        assert_problem(&answer, "404 not_found", "another's recall");
+        let polled = owner.poll(&json!({}));
+        assert_eq!(polled["recalls"][0]["recall_id"], id, "nothing was acknowledged");
+
+        let mut reader = System::enter(&doors, &auditor);
+        let refused = reader.post("/v1/recalls/poll", "{}");
+        assert_problem(&refused, "403 insufficient_scope", "an auditor receives nothing");
+        let who = reader.post("/v1/audit/who", &json!({ "email": address(0) }).to_string()).json();
+        let recall = &who["holdings"][0]["recall"];
+        assert_eq!((&recall["recall_id"], &recall["state"]), (&id.into(), &"told".into()));
+        assert_eq!(recall["overdue"], false);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_recall_request_is_told_and_loses_nothing() {
+    let (world, acme) = wait(async {
+        let world = World::new(crate::harness::Database::Sqlite).await;
+        let acme = shared(&world, 1).await;
+        opt_out(&world, 0).await;
+        (world, acme)
+    });
+    let doors = Doors::open(&world);
+    let mut system = System::enter(&doors, &acme);
+    let many = json!({ "ack": vec!["rcl_0"; 501] }).to_string();
+    for (body, says) in [
+        ("", "400 invalid_body"),
+        ("[]", "400 invalid_body"),
+        (r#"{"ack":"rcl_1"}"#, "400 invalid_body"),
+        (r#"{"ack":[],"ack":[]}"#, "400 invalid_body"),
+        (r#"{"all":true}"#, "400 invalid_body"),
+        (r#"{"ack":["led_1"]}"#, "422 invalid_content"),
+        (r#"{"limit":0}"#, "422 invalid_content"),
+        (r#"{"limit":501}"#, "422 invalid_content"),
+        (many.as_str(), "422 invalid_content"),
+    ] {
+        let answer = system.post("/v1/recalls/poll", body);
+        assert_problem(&answer, says, body.get(..40).unwrap_or(body));
+    }
+    let id = system.poll(&json!({}))["recalls"][0]["recall_id"].as_str().unwrap().to_owned();
+    for (body, says) in [
+        ("{}", "400 invalid_body"),
+        (r#"{"outcome":"deleted"}"#, "422 invalid_content"),
+        (r#"{"outcome":"refused"}"#, "422 invalid_content"),
+        (r#"{"outcome":"refused","ground":"whim"}"#, "422 invalid_content"),
+        (r#"{"outcome":"erased","ground":"legal_claim"}"#, "422 invalid_content"),
+        (r#"{"outcome":"erased","note":"done"}"#, "400 invalid_body"),
+    ] {
+        let answer = system.post(&format!("/v1/recalls/{id}/result"), body);
+        assert_problem(&answer, says, body);
+    }
+    let nobody = system.answer("rcl_1", &json!({ "outcome": "erased" }));
+    assert_problem(&nobody, "404 not_found", "no id");
+    assert_eq!(system.poll(&json!({}))["recalls"][0]["recall_id"], id.as_str());
+}
