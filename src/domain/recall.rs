@@ -228,6 +228,30 @@ pub struct Received {
     pub last: u64,
 }
 
+/// What partners received of a person, as of a size of the ledger. Entries only come behind it, so
+/// whoever knows this needs to read no more than what came since.
+#[derive(Debug, Clone, Default)]
+pub struct Receivers {
+    /// What each partner received, once per purpose.
+    pub received: Vec<Received>,
+    /// Entries that were looked at: all below this index.
+    pub size: u64,
+}
+
+impl Receivers {
+    /// Adds what came since; the later release of the two counts.
+    pub fn add(&mut self, newer: Vec<Received>) {
+        for one in newer {
+            let same =
+                |old: &&mut Received| old.partner == one.partner && old.purpose == one.purpose;
+            match self.received.iter_mut().find(same) {
+                Some(old) => old.last = old.last.max(one.last),
+                None => self.received.push(one),
+            }
+        }
+    }
+}
+
 /// What a recall is to be opened for: one purpose or all, one partner or all that received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scope {

@@ -101,10 +101,11 @@ pub async fn erase(
     let day: Moment = facts.at.day_start();
     let mut draft = personal(facts, &found)?;
     let (no, index) = (found.contact.standing.no, found.index);
-    let at = gateway.now();
+    let (known, at) = (found.receivers, gateway.now());
     draft.effect = Some(Effect::new(move |tx| {
         erasure_rows::erase_contact(tx, no, &index, day)?;
-        recall_rows::open_recalls(tx, no, Scope::ALL, RecallCause::Erasure, at)
+        let asked = (Scope::ALL, RecallCause::Erasure);
+        recall_rows::open_recalls(tx, no, known, asked, at)
     }));
     let receipt = gateway.act(draft).await?;
     // Read behind the entry: a release may have landed just before it.
@@ -194,6 +195,6 @@ pub async fn unforgotten(gateway: &Gateway, actor: &Actor) -> Result<Vec<Unforgo
 }
 
 fn unanswered_by(tx: &mut ReadTx, no: ContactNo) -> Result<Vec<PartnerId>, StoreError> {
-    let received = recall_rows::list_received(tx, no)?;
-    Ok(recall::unanswered(&received, &recall_rows::list_recalls_of(tx, no)?))
+    let receivers = recall_rows::list_receivers(tx, no)?;
+    Ok(recall::unanswered(&receivers.received, &recall_rows::list_recalls_of(tx, no)?))
 }

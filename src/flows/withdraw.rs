@@ -6,7 +6,7 @@ use crate::domain::consent::{Choice, ChoiceOrigin};
 use crate::domain::contact::ContactState;
 use crate::domain::field::FieldSet;
 use crate::domain::purpose::Purpose;
-use crate::domain::recall::{self, Recall, RecallCause, Received, Scope};
+use crate::domain::recall::{self, Recall, RecallCause, Receivers, Scope};
 use crate::id::{ContactNo, PartnerId, PolicyVersion};
 use crate::ledger::{Draft, Facts, Item, Kind, Receipt};
 use crate::secret::{Personal, random};
@@ -78,7 +78,7 @@ pub async fn choose(
         facts.detail = Some(if word.given { "yes" } else { "no" }.into());
         facts.restricting = !word.given;
         let mut draft = personal(facts, &found)?;
-        let (no, index) = (found.contact.standing.no, found.index);
+        let (no, index, known) = (found.contact.standing.no, found.index, found.receivers);
         draft.effect = Some(Effect::new(move |tx| {
             choice_rows::insert_choice(tx, no, &choice)?;
             match choice.partner {
@@ -91,7 +91,7 @@ pub async fn choose(
             if choice.given {
                 return Ok(());
             }
-            recall_rows::open_recalls(tx, no, word.scope(), RecallCause::Choice, at)
+            recall_rows::open_recalls(tx, no, known, (word.scope(), RecallCause::Choice), at)
         }));
         if let Appended::Done(receipt) = gateway.append(draft).await? {
             return done(gateway, receipt, no).await;
@@ -110,10 +110,12 @@ pub async fn withdraw(gateway: &Gateway, actor: &Actor, address: &Personal) -> R
         facts.restricting = true;
         let mut draft = personal(facts, &found)?;
         let (no, index, at) = (found.contact.standing.no, found.index, gateway.now());
+        let known = found.receivers;
         draft.effect = Some(Effect::new(move |tx| {
             contact_rows::set_contact_state(tx, no, ContactState::Withdrawn, at)?;
             choice_rows::suppress(tx, &index, None, at)?;
-            recall_rows::open_recalls(tx, no, Scope::ALL, RecallCause::Withdrawal, at)
+            let asked = (Scope::ALL, RecallCause::Withdrawal);
+            recall_rows::open_recalls(tx, no, known, asked, at)
         }));
         if let Appended::Done(receipt) = gateway.append(draft).await? {
             return done(gateway, receipt, no).await;
@@ -170,19 +172,19 @@ pub(super) struct Found {
     pub(super) index: BlindIndex,
     pub(super) contact: ContactRecord,
     pub(super) choices: Vec<(Purpose, Option<PartnerId>, bool)>,
-    received: Vec<Received>,
+    pub(super) receivers: Receivers,
     pub(super) recalls: Vec<Recall>,
 }
 
 impl Found {
     /// Every partner that still owes an answer for something it received.
     pub(super) fn unanswered(&self) -> Vec<PartnerId> {
-        recall::unanswered(&self.received, &self.recalls)
+        recall::unanswered(&self.receivers.received, &self.recalls)
     }
 
     /// The partners that a recall would be opened for.
     pub(super) fn to_recall(&self, scope: Scope) -> Vec<PartnerId> {
-        scope.to_open(&self.received, &self.recalls)
+        scope.to_open(&self.receivers.received, &self.recalls)
     }
 
     /// The word as a choice, if the person may say it.
@@ -248,9 +250,9 @@ pub(super) async fn trace(gateway: &Gateway, address: &Personal) -> Result<Trace
         };
         let no = contact.standing.no;
         let choices = choice_rows::current_choices(tx, no)?;
-        let received = recall_rows::list_received(tx, no)?;
+        let receivers = recall_rows::list_receivers(tx, no)?;
         let recalls = recall_rows::list_recalls_of(tx, no)?;
-        Ok(Trace::Contact(Box::new(Found { index, contact, choices, received, recalls })))
+        Ok(Trace::Contact(Box::new(Found { index, contact, choices, receivers, recalls })))
     });
     Ok(read.await?)
 }

@@ -10,12 +10,15 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use super::error::{EffectError, StoreError, read};
 use super::ledger_rows::{signed, unsigned};
 use super::partner_rows::{find_partner, one};
+use super::release_rows::read_head;
 use super::schema::recall;
 use super::statement::fixed;
 use super::tx::{ReadTx, WriteTx};
 use crate::clock::{DAY, Moment};
 use crate::domain::purpose::Purpose;
-use crate::domain::recall::{Recall, RecallCause, RecallState, Received, RefusalGround, Scope};
+use crate::domain::recall::{
+    Recall, RecallCause, RecallState, Received, Receivers, RefusalGround, Scope,
+};
 use crate::id::{ContactNo, PartnerId, RecallId};
 
 /// What stands for "everything" in the column.
@@ -112,16 +115,24 @@ impl TryFrom<RecallRow> for Recall {
     }
 }
 
-/// What each partner received of a contact, with the newest release for each purpose.
-pub fn list_received(tx: &mut ReadTx, no: ContactNo) -> Result<Vec<Received>, StoreError> {
+/// What each partner received of a contact, as of this snapshot.
+pub fn list_receivers(tx: &mut ReadTx, no: ContactNo) -> Result<Receivers, StoreError> {
+    let size = read_head(tx)?.size;
+    Ok(Receivers { received: list_received(tx, no, 0)?, size })
+}
+
+/// What each partner received of a contact in the entries from `from` on, with the newest release
+/// for each purpose.
+fn list_received(tx: &mut ReadTx, no: ContactNo, from: u64) -> Result<Vec<Received>, StoreError> {
     let rows: Vec<(String, String, i64)> = fixed::<(Text, Text, BigInt)>(
         "SELECT p.partner, p.purpose, max(d.idx) \
          FROM disclosed_item d JOIN ledger_projection p ON p.idx = d.idx \
-         WHERE d.contact_no = $1 AND p.kind = 'release' \
+         WHERE d.contact_no = $1 AND d.idx >= $2 AND p.kind = 'release' \
          AND d.idx >= coalesce((SELECT min_index FROM ledger_log WHERE id = 1), 0) \
          GROUP BY p.partner, p.purpose ORDER BY p.partner, p.purpose",
     )
     .bind::<BigInt, _>(no.0)
+    .bind::<BigInt, _>(signed(from))
     .load(tx.statement())?;
     let received = |(partner, purpose, last): (String, String, i64)| {
         Ok(Received {
@@ -134,24 +145,26 @@ pub fn list_received(tx: &mut ReadTx, no: ContactNo) -> Result<Vec<Received>, St
 }
 
 /// Opens a recall for every partner that received something of a contact in this scope which
-/// nobody demanded back since. What was received is read under the lock of the ledger's head,
-/// where the entry of the effect ends all releases: nobody is left out.
+/// nobody demanded back since. What came behind `known` is read under the lock of the ledger's
+/// head, where the entry of the effect ends all releases: nobody is left out, and a long history
+/// keeps nobody waiting.
 ///
 /// # Errors
 /// Those of the database.
 pub fn open_recalls(
     tx: &mut WriteTx,
     no: ContactNo,
-    scope: Scope,
-    cause: RecallCause,
+    mut known: Receivers,
+    (scope, cause): (Scope, RecallCause),
     at: Moment,
 ) -> Result<(), EffectError> {
-    let received = list_received(tx, no)?;
-    if received.is_empty() {
+    let since = list_received(tx, no, known.size)?;
+    known.add(since);
+    if known.received.is_empty() {
         return Ok(());
     }
     let former = list_recalls_of(tx, no)?;
-    for partner in scope.to_open(&received, &former) {
+    for partner in scope.to_open(&known.received, &former) {
         let days = find_partner(tx, partner)?.map_or(0, |partner| partner.recall_days);
         let recall = Recall {
             id: RecallId::new(),

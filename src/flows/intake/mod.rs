@@ -15,7 +15,7 @@ use crate::domain::consent::Choice;
 use crate::domain::contact::CollectionPoint;
 use crate::domain::field::Field;
 use crate::domain::purpose::Purpose;
-use crate::domain::recall::{RecallCause, Scope};
+use crate::domain::recall::{RecallCause, Receivers, Scope};
 use crate::id::{ContactNo, PartnerId, PolicyVersion, RequestId, Thumbprint};
 use crate::ledger::{Facts, Kind, Receipt};
 use crate::secret::Personal;
@@ -273,7 +273,8 @@ fn recall_refused(
         let Choice { purpose, partner, .. } = *choice;
         if in_force.contains(&(purpose, partner, false)) {
             let scope = Scope { purpose: Some(purpose), partner };
-            recall_rows::open_recalls(tx, no, scope, RecallCause::Choice, now)?;
+            let asked = (scope, RecallCause::Choice);
+            recall_rows::open_recalls(tx, no, Receivers::default(), asked, now)?;
         }
     }
     Ok(())

@@ -28,10 +28,10 @@ pub async fn open(
         // Nothing is narrowed, but a release in flight must not land unseen beside the recall.
         facts.restricting = true;
         let mut draft = personal(facts, &found)?;
-        let (no, at) = (found.contact.standing.no, gateway.now());
+        let (no, known, at) = (found.contact.standing.no, found.receivers, gateway.now());
         draft.effect = Some(Effect::new(move |tx| {
             erasure_rows::demand_present(tx, no)?;
-            recall_rows::open_recalls(tx, no, scope, RecallCause::Staff, at)
+            recall_rows::open_recalls(tx, no, known, (scope, RecallCause::Staff), at)
         }));
         if let Appended::Done(receipt) = gateway.append(draft).await? {
             let recalls =

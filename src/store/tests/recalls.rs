@@ -5,7 +5,7 @@ use super::rows::{change, contact, enter, partner};
 use super::*;
 use crate::clock::{DAY, Moment};
 use crate::domain::purpose::Purpose;
-use crate::domain::recall::{Recall, RecallCause, RecallState, RefusalGround, Scope};
+use crate::domain::recall::{Recall, RecallCause, RecallState, Receivers, RefusalGround, Scope};
 use crate::id::{ContactNo, PartnerId, RecallId};
 use crate::ledger::{Draft, Facts, Kind, Refused};
 use crate::store::recall_rows::RecallQuery;
@@ -24,7 +24,10 @@ fn release(store: &Store, partner: PartnerId, purpose: Purpose, no: i64) {
 }
 
 fn open(store: &Store, scope: Scope, cause: RecallCause, at: Moment) -> u64 {
-    change(store, move |tx| recall_rows::open_recalls(tx, SHE, scope, cause, at)).unwrap()
+    let known = Receivers::default();
+    let open =
+        move |tx: &mut WriteTx| recall_rows::open_recalls(tx, SHE, known, (scope, cause), at);
+    change(store, open).unwrap()
 }
 
 fn of_her(store: &Store) -> Vec<Recall> {
