@@ -133,9 +133,9 @@ pub struct AnchorSettings {
     pub kind: AnchorKind,
     /// Where: a folder, or `s3://BUCKET/FOLDER`.
     pub place: String,
-    /// A checkpoint is added at most so often, in seconds.
-    #[serde(default = "anchor_every_default")]
-    pub every_s: u32,
+    /// A checkpoint is added at most so often, in seconds; [`Self::every_s`] where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_s: Option<u32>,
     /// Address of the timestamp authority, `http://` or `https://`: its answers are signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authority_url: Option<String>,
@@ -145,9 +145,15 @@ pub struct AnchorSettings {
 }
 
 impl AnchorSettings {
+    /// How often a checkpoint is added at most, in seconds: five minutes, but an hour where each one
+    /// is a question to somebody else's authority.
+    pub fn every_s(&self) -> u32 {
+        self.every_s.unwrap_or(if self.kind == AnchorKind::Timestamp { 3_600 } else { 300 })
+    }
+
     /// Which key is wrong, and what would be right.
     fn fault(&self) -> Option<(&'static str, &'static str)> {
-        if self.every_s == 0 {
+        if self.every_s == Some(0) {
             return Some(("every_s", "must be at least 1"));
         }
         if (self.kind == AnchorKind::Bucket) != self.place.starts_with("s3://") {
@@ -243,10 +249,6 @@ const fn acceptable_anchor_failure_default() -> u32 {
 
 fn region_default() -> String {
     "us-east-1".to_owned()
-}
-
-const fn anchor_every_default() -> u32 {
-    300
 }
 
 /// Why the settings cannot be used.
@@ -434,6 +436,20 @@ mod tests {
         for bad in ["http://s3.example", "http://127.0.0.1.example", "ftp://x", "s3.example"] {
             assert!(parse(bad).unwrap_err().to_string().contains("buckets.endpoint"), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_authority_is_asked_for_a_timestamp_each_hour_unless_another_pace_is_given() {
+        let every = |anchor: &str| {
+            let text = format!("{GOOD}\n[[anchors]]\nplace = \"a\"\n{anchor}");
+            Settings::parse("x.toml", &text).unwrap().anchors[0].every_s()
+        };
+        let stamps =
+            "kind = \"timestamp\"\nauthority_url = \"http://tsa/\"\nauthority_file = \"t\"\n";
+        assert_eq!(every("kind = \"folder\""), 300);
+        assert_eq!(every("kind = \"folder\"\nevery_s = 7"), 7);
+        assert_eq!(every(stamps), 3_600);
+        assert_eq!(every(&format!("{stamps}every_s = 60")), 60);
     }
 
     #[test]

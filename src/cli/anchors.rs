@@ -69,7 +69,7 @@ fn place(settings: &Settings, number: u32, one: &AnchorSettings) -> Result<Ancho
         AnchorKind::Git => ("git", Place::Git(Arc::new(AnchorRepository::new(&one.place)))),
         AnchorKind::Timestamp => ("timestamp", Place::Timestamp(Arc::new(stamped(one)?))),
     };
-    let every = Duration::from_secs(u64::from(one.every_s));
+    let every = Duration::from_secs(u64::from(one.every_s()));
     Ok(Anchor { name: format!("anchor {number} ({kind})"), kind, reach: Reach::Far, place, every })
 }
 
