@@ -37,15 +37,15 @@ pub fn digest_of(mut reader: impl io::Read) -> io::Result<[u8; 32]> {
 }
 
 macro_rules! uuid_ids {
-    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
+    ($made:ident, $says:literal: $($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Uuid);
 
         impl $name {
-            /// A new time-ordered identifier (UUID version 7).
+            #[doc = $says]
             pub fn new() -> Self {
-                Self(Uuid::now_v7())
+                Self(Uuid::$made())
             }
         }
 
@@ -77,6 +77,7 @@ macro_rules! uuid_ids {
 }
 
 uuid_ids! {
+    now_v7, "A new time-ordered identifier (UUID version 7).":
     /// A partner in the registry; also its OAuth `client_id`. Written `ptn_` and 32 hex digits.
     PartnerId = "ptn";
     /// One grant. Written `gra_` and 32 hex digits.
@@ -87,6 +88,12 @@ uuid_ids! {
     TokenId = "tok";
     /// One sealed key in the key ring. Written `key_` and 32 hex digits.
     KeyId = "key";
+}
+
+// One act recalls a person's data from several partners, who must not find out by the time in their
+// ids that it is one person.
+uuid_ids! {
+    new_v4, "A new random identifier (UUID version 4).":
     /// One recall of one contact from one partner. Written `rcl_` and 32 hex digits.
     RecallId = "rcl";
 }

@@ -23,10 +23,10 @@ pub(super) struct EraseArgs {
     /// On which ground: request, outlived, unlawful or obligation (GDPR Art. 17 (1)).
     #[arg(long, default_value = "request")]
     ground: String,
-    /// A partner (its code) that received the data and has been told; may be repeated.
+    /// A partner (its code) that will never answer and that you vouch was told; may be repeated.
     #[arg(long, value_name = "CODE")]
     told: Vec<String>,
-    /// Say what would go and who would have to be told; change nothing.
+    /// Say what would go and who would have to answer; change nothing.
     #[arg(long)]
     dry_run: bool,
     /// Do not ask.
@@ -39,7 +39,7 @@ pub(super) struct EraseArgs {
 pub(super) struct ForgetArgs {
     /// Number of the contact, as `person erase` told it; left out, all that wait are listed.
     contact: Option<i64>,
-    /// A partner (its code) that received the data and has been told; may be repeated.
+    /// A partner (its code) that will never answer and that you vouch was told; may be repeated.
     #[arg(long, value_name = "CODE", requires = "contact")]
     told: Vec<String>,
 }
@@ -133,15 +133,15 @@ impl Say for WouldGo {
         writeln!(out, "dry run, nothing erased (the question is ledger entry {entry})")?;
         writeln!(out, "  would be shredded: {fields} fields and their key")?;
         writeln!(out, "  would be deleted:  {origins} origins, {choices} choices")?;
-        writeln!(out, "  would be deleted when all are told: {items} items of the ledger")?;
-        tell(out, must_be_told)
+        writeln!(out, "  would be deleted when all have answered: {items} items of the ledger")?;
+        owing(out, "would be recalled from, or asked already", must_be_told)
     }
 }
 
-fn tell(out: &mut dyn io::Write, partners: &[String]) -> io::Result<()> {
+fn owing(out: &mut dyn io::Write, how: &str, partners: &[String]) -> io::Result<()> {
     match partners {
-        [] => writeln!(out, "  no partner ever received this person's data"),
-        some => writeln!(out, "  received it, must be told: {}", some.join(", ")),
+        [] => writeln!(out, "  no partner owes an answer for this person's data"),
+        some => writeln!(out, "  {how}: {}", some.join(", ")),
     }
 }
 
@@ -171,9 +171,8 @@ impl Say for Gone {
         if let Some(index) = forgotten {
             return writeln!(out, "  forgotten: nothing leads to her (ledger entry {index})");
         }
-        tell(out, must_be_told)?;
-        let told: Vec<_> = must_be_told.iter().map(|code| format!(" --told {code}")).collect();
-        writeln!(out, "  then: fieldgate person forget {contact}{}", told.concat())
+        owing(out, "recalled from", must_be_told)?;
+        writeln!(out, "  when all have answered: fieldgate person forget {contact}")
     }
 }
 
@@ -194,12 +193,12 @@ impl Say for Waiting {
             return writeln!(out, "nothing waits: every erased contact is forgotten");
         }
         self.waiting.iter().try_for_each(|one| {
-            let told = if one.must_be_told.is_empty() {
-                "nobody must be told".to_owned()
+            let says = if one.must_be_told.is_empty() {
+                format!("all have answered: fieldgate person forget {}", one.contact)
             } else {
-                format!("must be told: {}", one.must_be_told.join(", "))
+                format!("no answer yet from: {}", one.must_be_told.join(", "))
             };
-            writeln!(out, "contact {}: {told}", one.contact)
+            writeln!(out, "contact {}: {says}", one.contact)
         })
     }
 }

@@ -8,11 +8,11 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::domain::consent::ChoiceOrigin;
-use crate::flows::report::Standing;
 use crate::flows::withdraw::{self, Done, Foreseen, Word};
 use crate::flows::{Actor, onboard, recall};
 use crate::id::PartnerId;
 use crate::secret::Personal;
+use crate::web::recalled::RecallStanding;
 
 use super::erasure::{self, EraseArgs, ForgetArgs};
 use super::installation::{Installation, actor, read_file, wait};
@@ -56,7 +56,7 @@ pub(super) enum PersonCommand {
     /// Erase a person: keys and values are shredded, the address stays suppressed.
     Erase(#[command(flatten)] EraseArgs),
     /// Delete the last traces of an erased person, once every partner that received the data has
-    /// been told; without a number: list who waits.
+    /// answered its recall; without a number: list who waits.
     Forget(#[command(flatten)] ForgetArgs),
     /// Demand a person's data back from the partners that received it, for a reason of ours.
     Recall {
@@ -173,7 +173,7 @@ fn recall_from(
     voice: Voice,
 ) -> Result<(), Failure> {
     let address = whom.read()?;
-    let says = "recalled";
+    let says = "recalled; it stops no release: end the grant, or `person choose --no --partner`";
     if dry_run {
         let asked = wait(recall::foresee(&open.gateway, actor, &address, partner))??;
         voice.tell(&ActDone::dry(says, &asked, open)?);
@@ -191,18 +191,21 @@ struct ActDone {
     /// Legal names of the partners that must delete what they hold.
     must_be_told: Vec<String>,
     /// The demands to them; none in a dry run.
-    recalls: Vec<Standing>,
+    recalls: Vec<RecallStanding>,
+    /// Earlier demands that wait for an answer.
+    waiting: usize,
 }
 
 impl ActDone {
     fn of(done: &str, act: &Done, open: &Installation) -> Result<Self, Failure> {
         let partners: Vec<_> = act.recalls.iter().map(|one| one.partner).collect();
-        let standing = |recall| Standing::of(recall, open.gateway.now());
+        let standing = |recall| RecallStanding::of(recall, open.gateway.now());
         Ok(Self {
             done: done.to_owned(),
             entry: act.receipt.index(),
             must_be_told: names(open, &partners)?,
             recalls: act.recalls.iter().map(standing).collect(),
+            waiting: act.waiting,
         })
     }
 
@@ -212,6 +215,7 @@ impl ActDone {
             entry: asked.entry,
             must_be_told: names(open, &asked.to_tell)?,
             recalls: Vec::new(),
+            waiting: 0,
         })
     }
 }
@@ -225,17 +229,21 @@ fn names(open: &Installation, partners: &[PartnerId]) -> Result<Vec<String>, Fai
 impl Say for ActDone {
     fn say(&self, out: &mut dyn io::Write) -> io::Result<()> {
         writeln!(out, "{} (ledger entry {})", self.done, self.entry)?;
-        if self.must_be_told.is_empty() {
-            return writeln!(
-                out,
-                "  nobody holds anything that would have to be recalled for this"
-            );
+        match (self.must_be_told.as_slice(), self.waiting) {
+            ([], 0) => return writeln!(out, "  nothing to recall"),
+            ([], waiting) => {
+                return writeln!(
+                    out,
+                    "  no new recall; {waiting} of before wait for an answer: fieldgate recall list"
+                );
+            }
+            _ => {}
         }
         if self.recalls.is_empty() {
             return writeln!(out, "  would be recalled from: {}", self.must_be_told.join(", "));
         }
         for (name, recall) in self.must_be_told.iter().zip(&self.recalls) {
-            let Standing { recall_id, due_at, .. } = recall;
+            let RecallStanding { recall_id, due_at, .. } = recall;
             writeln!(out, "  recalled from {name}: {recall_id}, to be answered by {due_at}")?;
         }
         writeln!(out, "  partners that poll are told by themselves; next: fieldgate recall list")

@@ -10,8 +10,8 @@ use crate::domain::purpose::Purpose;
 use crate::domain::recall::RecallAnswer;
 use crate::flows::Registry;
 use crate::flows::recall::{self, Demand, Mover, RECALLS_MAX, RecallQuery, Step};
-use crate::flows::report::Standing;
 use crate::id::RecallId;
+use crate::web::recalled::RecallStanding;
 
 use super::installation::{Installation, actor, wait};
 use super::partners::invalid;
@@ -32,7 +32,7 @@ pub(super) enum RecallCommand {
         #[arg(long, value_name = "RECALL")]
         after: Option<RecallId>,
         /// Most recalls of the page.
-        #[arg(long, default_value_t = RECALLS_MAX, value_parser = clap::value_parser!(u16).range(1..=500))]
+        #[arg(long, default_value_t = RECALLS_MAX, value_parser = clap::value_parser!(u16).range(1..=250))]
         limit: u16,
     },
     /// Record that a partner was told by mail or telephone, or that it confirmed receipt.
@@ -107,7 +107,7 @@ struct RecallLine {
     lead_id: String,
     purpose: Option<&'static str>,
     #[serde(flatten)]
-    standing: Standing,
+    standing: RecallStanding,
 }
 
 impl RecallLine {
@@ -118,7 +118,7 @@ impl RecallLine {
             privacy_contact: partner.map(|one| one.privacy_contact.clone()).unwrap_or_default(),
             lead_id: demand.lead_id.clone(),
             purpose: demand.recall.purpose.map(Purpose::code),
-            standing: Standing::of(&demand.recall, open.gateway.now()),
+            standing: RecallStanding::of(&demand.recall, open.gateway.now()),
         }
     }
 }
@@ -129,7 +129,7 @@ impl Say for Recalls {
         table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
         table.set_header(["recall", "partner", "its id of the person", "purpose", "due", "state"]);
         for one in &self.recalls {
-            let Standing { recall_id, state, due_at, overdue, .. } = &one.standing;
+            let RecallStanding { recall_id, state, due_at, overdue, .. } = &one.standing;
             table.add_row([
                 recall_id.clone(),
                 one.partner.clone(),
@@ -162,8 +162,8 @@ impl Moved {
         Self {
             recall_id: step.recall.id.to_string(),
             state: step.recall.state.code(),
-            entry: step.entry,
-            replayed: step.replayed,
+            entry: step.recall.last,
+            replayed: step.receipt.is_none(),
         }
     }
 }

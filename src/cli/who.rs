@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use crate::domain::contact::ContactState;
 use crate::domain::field::Field;
-use crate::flows::report::{self, Holding, Report, Standing};
+use crate::flows::report::{self, Holding, Report};
 use crate::secret::Personal;
+use crate::web::recalled::RecallStanding;
 use crate::web::recorded::receipt_path;
 
 use super::installation::{Installation, actor, wait};
@@ -49,7 +50,7 @@ struct HoldingLine {
     receipts: Vec<String>,
     must_be_told: bool,
     /// The recall that demands it back, if one does.
-    recall: Option<Standing>,
+    recall: Option<RecallStanding>,
 }
 
 impl WhoAnswer {
@@ -67,7 +68,7 @@ impl WhoAnswer {
             entries: one.entries.clone(),
             receipts: one.entries.iter().copied().map(receipt_path).collect(),
             must_be_told: one.must_be_told,
-            recall: one.recall.clone(),
+            recall: one.recall.as_ref().map(|recall| RecallStanding::of(recall, report.at)),
         };
         Self {
             state: report.state.code(),

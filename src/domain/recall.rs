@@ -208,6 +208,16 @@ impl Recall {
         !self.state.is_answered() && now > self.due_at
     }
 
+    /// Whether the partner answered a later recall that demands at least as much.
+    fn is_overtaken(&self, recalls: &[Self]) -> bool {
+        recalls.iter().any(|other| {
+            other.partner == self.partner
+                && other.opened > self.opened
+                && (other.purpose.is_none() || other.purpose == self.purpose)
+                && other.state.is_answered()
+        })
+    }
+
     /// Whether it demands back what this partner received for this purpose, last with the entry
     /// `last`: a release behind a recall is a new matter.
     pub fn covers(&self, partner: PartnerId, purpose: Purpose, last: u64) -> bool {
@@ -271,13 +281,22 @@ impl Scope {
     }
 
     /// The partners to open a recall for: those that received something in this scope which no
-    /// former recall has demanded back. One that was refused does not count: there is a new cause.
-    pub fn to_open(self, received: &[Received], former: &[Recall]) -> Vec<PartnerId> {
+    /// former recall has demanded back. One that was refused stands against the same cause again (a
+    /// no that is only repeated), but not against a new one, nor against staff.
+    pub fn to_open(
+        self,
+        cause: RecallCause,
+        received: &[Received],
+        former: &[Recall],
+    ) -> Vec<PartnerId> {
+        let settled = |recall: &Recall| {
+            recall.state != RecallState::Refused
+                || (recall.cause == cause && cause != RecallCause::Staff)
+        };
         let stands = |one: &Received| {
-            former.iter().any(|recall| {
-                recall.state != RecallState::Refused
-                    && recall.covers(one.partner, one.purpose, one.last)
-            })
+            former
+                .iter()
+                .any(|recall| settled(recall) && recall.covers(one.partner, one.purpose, one.last))
         };
         let mut partners: Vec<_> = received
             .iter()
@@ -290,15 +309,18 @@ impl Scope {
     }
 }
 
-/// The partners that still owe an answer for something they received: they were not asked, or have
-/// not answered. A refusal is an answer.
+/// The partners that still owe an answer: for something they received that no answered recall
+/// demanded back, or to a recall that waits, though the entries of what it is about may be pruned by
+/// now. A refusal is an answer.
 pub fn unanswered(received: &[Received], recalls: &[Recall]) -> Vec<PartnerId> {
     let answered = |one: &Received| {
         let recall = recall_of(recalls, one.partner, one.purpose, one.last);
         recall.is_some_and(|recall| recall.state.is_answered())
     };
     let open = received.iter().filter(|one| !answered(one)).map(|one| one.partner);
-    let mut partners: Vec<_> = open.collect();
+    let waits = |one: &&Recall| !one.state.is_answered() && !one.is_overtaken(recalls);
+    let waiting = recalls.iter().filter(waits).map(|one| one.partner);
+    let mut partners: Vec<_> = open.chain(waiting).collect();
     partners.sort_unstable();
     partners.dedup();
     partners
@@ -390,21 +412,31 @@ mod tests {
         let mut both = vec![one, two];
         both.sort_unstable();
         let no_offers = Scope { purpose: Some(Purpose::Offers), partner: None };
-        assert_eq!(Scope::ALL.to_open(&received, &[]), both);
-        assert_eq!(no_offers.to_open(&received, &[]), both);
-        assert_eq!(Scope { partner: Some(two), ..no_offers }.to_open(&received, &[]), [two]);
-        assert_eq!(Scope::ALL.to_open(&[], &[]), []);
+        assert_eq!(Scope::ALL.to_open(RecallCause::Withdrawal, &received, &[]), both);
+        assert_eq!(no_offers.to_open(RecallCause::Choice, &received, &[]), both);
+        assert_eq!(
+            Scope { partner: Some(two), ..no_offers }.to_open(RecallCause::Choice, &received, &[]),
+            [two]
+        );
+        assert_eq!(Scope::ALL.to_open(RecallCause::Withdrawal, &[], &[]), []);
 
         // Offers were demanded back from both; a withdrawal then concerns what is left.
         let asked = |of, opened, state| recall(of, Some(Purpose::Offers), opened, state);
         let former = [asked(offers, 8, RecallState::Told), asked(other, 8, RecallState::Erased)];
-        assert_eq!(no_offers.to_open(&received, &former), []);
-        assert_eq!(Scope::ALL.to_open(&received, &former), [one], "support is still there");
-        // Refused before, or released again behind the recall: told anew.
+        assert_eq!(no_offers.to_open(RecallCause::Choice, &received, &former), []);
+        assert_eq!(
+            Scope::ALL.to_open(RecallCause::Withdrawal, &received, &former),
+            [one],
+            "support is still there"
+        );
+        // What was refused is not demanded again by a no that is only repeated.
         let refused = [asked(other, 8, RecallState::Refused)];
-        assert_eq!(no_offers.to_open(&[other], &refused), [two]);
+        assert_eq!(no_offers.to_open(RecallCause::Choice, &[other], &refused), []);
+        assert_eq!(Scope::ALL.to_open(RecallCause::Erasure, &[other], &refused), [two]);
+        assert_eq!(Scope::ALL.to_open(RecallCause::Staff, &[other], &refused), [two]);
+        // Released again behind the recall: told anew.
         let again = Received { last: 9, ..other };
-        assert_eq!(no_offers.to_open(&[again], &former), [two]);
+        assert_eq!(no_offers.to_open(RecallCause::Choice, &[again], &former), [two]);
     }
 
     #[test]
@@ -426,6 +458,12 @@ mod tests {
             unanswered(&[Received { last: 9, ..of }], std::slice::from_ref(&choice)),
             [partner]
         );
+        // What was pruned is owed all the same, until a later demand for as much is answered.
+        assert_eq!(unanswered(&[], std::slice::from_ref(&all)), [partner]);
+        let narrower = recall(of, Some(Purpose::Offers), 10, RecallState::Erased);
+        assert_eq!(unanswered(&[], &[all.clone(), narrower]), [partner]);
+        let later = recall(of, None, 10, RecallState::Erased);
+        assert_eq!(unanswered(&[], &[all.clone(), later]), []);
         assert!(all.is_late(Moment(11)) && !all.is_late(Moment(10)) && !choice.is_late(Moment(11)));
     }
 }

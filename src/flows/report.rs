@@ -3,13 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
 use crate::clock::{DAY, Moment};
 use crate::domain::contact::ContactState;
 use crate::domain::field::FieldSet;
 use crate::domain::purpose::Purpose;
-use crate::domain::recall::{Recall, RefusalGround, recall_of};
+use crate::domain::recall::{Recall, recall_of};
 use crate::id::{PartnerId, PolicyVersion};
 use crate::secret::Personal;
 use crate::store::audit_rows::{self, Disclosure};
@@ -43,42 +41,7 @@ pub struct Holding {
     /// Whether the partner must delete it: the person withdrew, or said no to this.
     pub must_be_told: bool,
     /// The recall that demands it back; `None` where nobody does.
-    pub recall: Option<Standing>,
-}
-
-/// Where a recall stands at the moment of the report, as answers tell it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Standing {
-    /// Its identifier.
-    pub recall_id: String,
-    /// `open`, `told`, `received`, `erased`, `not_held` or `refused`.
-    pub state: &'static str,
-    /// Why the partner keeps the data; only with `refused`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ground: Option<&'static str>,
-    /// `choice`, `withdrawal`, `erasure` or `staff`.
-    pub cause: &'static str,
-    /// Until when the partner has to answer, RFC 3339.
-    pub due_at: String,
-    /// Whether that time is over without an answer.
-    pub overdue: bool,
-    /// The entries that opened it, noted it as overdue, and took it to its state.
-    pub entries: Vec<u64>,
-}
-
-impl Standing {
-    /// Tells where a recall stands now.
-    pub fn of(recall: &Recall, now: Moment) -> Self {
-        Self {
-            recall_id: recall.id.to_string(),
-            state: recall.state.code(),
-            ground: recall.ground.map(RefusalGround::code),
-            cause: recall.cause.code(),
-            due_at: recall.due_at.rfc3339(),
-            overdue: recall.is_late(now),
-            entries: recall.entries(),
-        }
-    }
+    pub recall: Option<Recall>,
 }
 
 /// The report.
@@ -88,6 +51,8 @@ pub struct Report {
     pub state: ContactState,
     /// One row per partner and purpose.
     pub holdings: Vec<Holding>,
+    /// When: what is overdue is so at this moment.
+    pub at: Moment,
     /// Index of the entry this question made.
     pub entry: u64,
 }
@@ -117,7 +82,7 @@ pub async fn who(
                 facts.detail = Some(ContactState::Erased.code().into());
                 let receipt = gateway.act(Gateway::draft(facts, Vec::new())?).await?;
                 let (state, holdings) = (ContactState::Erased, Vec::new());
-                return Ok(Report { state, holdings, entry: receipt.index() });
+                return Ok(Report { state, holdings, at: gateway.now(), entry: receipt.index() });
             }
         };
         let draft = personal(facts, &found)?;
@@ -131,10 +96,10 @@ pub async fn who(
         let registry = gateway.registry_now().await?;
         let mut holdings = join(&rows, &registry, &found);
         for holding in &mut holdings {
-            holding.recall = holding.standing(&recalls, gateway.now());
+            holding.recall = holding.recall_among(&recalls).cloned();
         }
         let state = found.contact.standing.state;
-        return Ok(Report { state, holdings, entry: receipt.index() });
+        return Ok(Report { state, holdings, at: gateway.now(), entry: receipt.index() });
     }
     Err(Error::Busy { what: "the ledger moved", retry_after_s: 1 })
 }
@@ -182,10 +147,8 @@ impl Holding {
         }
     }
 
-    fn standing(&self, recalls: &[Recall], now: Moment) -> Option<Standing> {
-        let last = self.entries.last()?;
-        let recall = recall_of(recalls, self.partner, self.purpose, *last)?;
-        Some(Standing::of(recall, now))
+    fn recall_among<'a>(&self, recalls: &'a [Recall]) -> Option<&'a Recall> {
+        recall_of(recalls, self.partner, self.purpose, *self.entries.last()?)
     }
 
     fn add(&mut self, row: &Disclosure) {

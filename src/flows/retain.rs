@@ -109,7 +109,7 @@ pub async fn prune(
 
 fn still_needed(contact: ContactNo) -> String {
     format!(
-        "contact {} is erased, and not everybody who received the data was told; \
+        "contact {} is erased, and not everybody who received the data has answered its recall; \
          `fieldgate person forget` lists all such contacts",
         contact.0
     )

@@ -37,14 +37,18 @@ pub struct Done {
     /// What it demands back: one recall for each partner that received the person's data before
     /// and was not asked since, whatever its grant is today.
     pub recalls: Vec<Recall>,
+    /// How many earlier recalls about the person wait for an answer.
+    pub waiting: usize,
 }
 
 impl Done {
     /// The act, and of all recalls about its person those that it opened.
     pub(super) fn of(receipt: Receipt, recalls: Vec<Recall>) -> Self {
         let index = receipt.index();
-        let recalls = recalls.into_iter().filter(|one| one.opened == index).collect();
-        Self { receipt, recalls }
+        let (recalls, former): (Vec<_>, Vec<_>) =
+            recalls.into_iter().partition(|one| one.opened == index);
+        let waiting = former.iter().filter(|one| !one.state.is_answered()).count();
+        Self { receipt, recalls, waiting }
     }
 }
 
@@ -140,11 +144,12 @@ pub async fn foresee(
         let to_tell = match word {
             Some(word) => {
                 found.choice(word, gateway.now())?;
-                if word.given { Vec::new() } else { found.to_recall(word.scope()) }
+                let asked = (word.scope(), RecallCause::Choice);
+                if word.given { Vec::new() } else { found.to_recall(asked) }
             }
             None => {
                 found.check_withdrawal()?;
-                found.to_recall(Scope::ALL)
+                found.to_recall((Scope::ALL, RecallCause::Withdrawal))
             }
         };
         let facts = gateway.staff_facts(Kind::AuditQuery, "person.foresee", actor);
@@ -183,8 +188,8 @@ impl Found {
     }
 
     /// The partners that a recall would be opened for.
-    pub(super) fn to_recall(&self, scope: Scope) -> Vec<PartnerId> {
-        scope.to_open(&self.receivers.received, &self.recalls)
+    pub(super) fn to_recall(&self, (scope, cause): (Scope, RecallCause)) -> Vec<PartnerId> {
+        scope.to_open(cause, &self.receivers.received, &self.recalls)
     }
 
     /// The word as a choice, if the person may say it.

@@ -40,15 +40,22 @@ type RecallColumns = (
     Nullable<BigInt>,
 );
 
-/// Recalls that wait for their partner, word for word as the partial indexes have it: a bound
-/// value would keep both databases from using them.
-macro_rules! waiting {
-    ($rest:literal) => {
+/// All recalls of which the rest holds.
+macro_rules! every {
+    ($rest:expr) => {
         concat!(
             "SELECT id, partner_id, contact_no, purpose, cause, opened, opened_at, due_at, state, \
-             ground, last, overdue FROM recall WHERE state IN ('open', 'told', 'received') ",
+             ground, last, overdue FROM recall WHERE opened >= 0 ",
             $rest
         )
+    };
+}
+
+/// Those that wait for their partner, word for word as the partial indexes have it: a bound value
+/// would keep both databases from using them.
+macro_rules! waiting {
+    ($rest:expr) => {
+        every!(concat!("AND state IN ('open', 'told', 'received') ", $rest))
     };
 }
 
@@ -164,7 +171,7 @@ pub fn open_recalls(
         return Ok(());
     }
     let former = list_recalls_of(tx, no)?;
-    for partner in scope.to_open(&known.received, &former) {
+    for partner in scope.to_open(cause, &known.received, &former) {
         let days = find_partner(tx, partner)?.map_or(0, |partner| partner.recall_days);
         let recall = Recall {
             id: RecallId::new(),
@@ -174,7 +181,8 @@ pub fn open_recalls(
             cause,
             opened: tx.index(),
             opened_at: at,
-            due_at: at.plus(i64::from(days).saturating_mul(DAY)),
+            // The partner learns days only, so the last one counts to its end.
+            due_at: at.plus(i64::from(days).saturating_mul(DAY)).day_start().plus(DAY - 1),
             state: RecallState::Open,
             ground: None,
             last: tx.index(),
@@ -208,6 +216,29 @@ pub fn list_undelivered(
     limit: u16,
 ) -> Result<Vec<Recall>, StoreError> {
     let sql = waiting!("AND partner_id = $1 AND state <> 'received' ORDER BY opened, id LIMIT $2");
+    list_waiting(tx, sql, partner, limit)
+}
+
+/// What a partner said that it received and did not answer in time, oldest first: it may have lost
+/// the demand.
+pub fn list_reminders(
+    tx: &mut ReadTx,
+    partner: PartnerId,
+    limit: u16,
+) -> Result<Vec<Recall>, StoreError> {
+    let sql = waiting!(
+        "AND partner_id = $1 AND state = 'received' AND overdue IS NOT NULL \
+         ORDER BY opened, id LIMIT $2"
+    );
+    list_waiting(tx, sql, partner, limit)
+}
+
+fn list_waiting(
+    tx: &mut ReadTx,
+    sql: &'static str,
+    partner: PartnerId,
+    limit: u16,
+) -> Result<Vec<Recall>, StoreError> {
     let rows: Vec<RecallRow> = fixed::<RecallColumns>(sql)
         .bind::<Text, _>(partner.to_string())
         .bind::<BigInt, _>(i64::from(limit))
@@ -230,21 +261,24 @@ pub struct RecallQuery {
 
 /// Recalls, oldest first.
 pub fn list_recalls(tx: &mut ReadTx, of: RecallQuery) -> Result<Vec<Recall>, StoreError> {
-    let mut query = recall::table.into_boxed();
-    if let Some(partner) = of.partner {
-        query = query.filter(recall::partner_id.eq(partner.to_string()));
+    macro_rules! page {
+        ($select:expr) => {
+            concat!(
+                $select,
+                "AND (opened, id) > ($1, $2) AND ($3 = '' OR partner_id = $3) \
+                 ORDER BY opened, id LIMIT $4"
+            )
+        };
     }
-    if !of.answered {
-        let answered = RecallState::ALL.iter().filter(|state| state.is_answered());
-        query = query.filter(recall::state.ne_all(answered.map(|state| state.code())));
-    }
-    if let Some((opened, id)) = of.after {
-        let (opened, id) = (signed(opened), id.to_string());
-        let same = recall::opened.eq(opened).and(recall::id.gt(id));
-        query = query.filter(recall::opened.gt(opened).or(same));
-    }
-    let query = query.order((recall::opened, recall::id)).limit(i64::from(of.limit));
-    let rows: Vec<RecallRow> = query.load(tx.statement())?;
+    let (opened, id) =
+        of.after.map_or((-1, String::new()), |(opened, id)| (signed(opened), id.to_string()));
+    let sql = if of.answered { page!(every!("")) } else { page!(waiting!("")) };
+    let rows: Vec<RecallRow> = fixed::<RecallColumns>(sql)
+        .bind::<BigInt, _>(opened)
+        .bind::<Text, _>(id)
+        .bind::<Text, _>(of.partner.map(|partner| partner.to_string()).unwrap_or_default())
+        .bind::<BigInt, _>(i64::from(of.limit))
+        .load(tx.statement())?;
     rows.into_iter().map(Recall::try_from).collect()
 }
 

@@ -15,6 +15,9 @@ pub mod limits;
 /// Every failure as a problem; alone knows status codes.
 pub mod problem;
 
+/// Where a recall stands, as answers tell it.
+pub mod recalled;
+
 /// What an answer says of the entry behind it.
 pub mod recorded;
 

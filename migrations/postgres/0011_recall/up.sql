@@ -20,4 +20,5 @@ CREATE TABLE recall (
 CREATE INDEX recall_contact ON recall (contact_no);
 -- What waits to be told or answered: short, however many were answered.
 CREATE INDEX recall_waiting ON recall (partner_id, opened, id) WHERE state IN ('open', 'told', 'received');
+CREATE INDEX recall_listed ON recall (opened, id) WHERE state IN ('open', 'told', 'received');
 CREATE INDEX recall_due ON recall (due_at) WHERE state IN ('open', 'told', 'received') AND overdue IS NULL;

@@ -126,7 +126,7 @@ impl Tour<'_> {
         let polled = expect(reseller.post("recalls", poll, &json!({})).await, 200)?.json();
         let demand = polled.pointer("/recalls/0");
         let text = |name: &str| demand.and_then(|one| one.get(name)).and_then(Value::as_str);
-        let (Some(id), Some(due)) = (text("recall_id"), text("due_at")) else {
+        let (Some(id), Some(due)) = (text("recall_id"), text("due_on")) else {
             return Err(Failure::new(Ending::Wrong, "the reseller was not told"));
         };
         self.ok(format_args!("rhein-resale polls and is told to erase one lead, by {due}"));
@@ -208,7 +208,7 @@ impl Tour<'_> {
             holding.legal_name,
             holding.fields.codes(),
             holding.purpose,
-            holding.recall.as_ref().map_or("none", |recall| recall.state)
+            holding.recall.as_ref().map_or("none", |recall| recall.state.code())
         ));
         Ok(())
     }

@@ -7,10 +7,12 @@
 mod open;
 mod step;
 
+use futures_util::future::join_all;
+
 use crate::domain::recall::{Recall, RecallAnswer, RecallState};
-use crate::id::{RecallId, RequestId};
-use crate::ledger::{Facts, Kind};
-use crate::store::{Effect, ReadTx, recall_rows};
+use crate::id::RecallId;
+use crate::ledger::Kind;
+use crate::store::{ReadTx, StoreError, recall_rows};
 use crate::vault::ticket;
 
 use super::release::Asker;
@@ -20,13 +22,18 @@ pub use crate::store::recall_rows::RecallQuery;
 pub use open::{foresee, open};
 pub use step::{Mover, Step};
 
-use step::{name, step};
+use step::step;
 
 /// Most recalls that one answer to a poll or one page of a list holds.
-pub const RECALLS_MAX: u16 = 500;
+///
+/// So many acknowledged ids fit into the body of a usual request.
+pub const RECALLS_MAX: u16 = 250;
 
 /// How many of them when nobody names a number.
 pub const RECALLS_USUAL: u16 = 100;
+
+/// The operation of a poll's entries.
+const POLL: &str = "recalls.poll";
 
 /// Most recalls that are noted as overdue in one go.
 const LATE_MAX: u16 = 200;
@@ -43,16 +50,17 @@ pub struct Demand {
 /// What a poll gives.
 #[derive(Debug)]
 pub struct Polled {
-    /// What the partner has not acknowledged, oldest first.
+    /// What the partner has not acknowledged, oldest first; then what it did and is late with.
     pub demands: Vec<Demand>,
-    /// Whether there is more than fitted.
+    /// Whether more is not acknowledged than fitted.
     pub more: bool,
     /// Acknowledged ids that are no recall of this partner.
     pub unknown: Vec<RecallId>,
 }
 
 /// A partner acknowledges recalls it received before, and is told what waits for it (the poll of
-/// RFC 8936). What it has not acknowledged comes again with the next poll: at least once.
+/// RFC 8936). What it has not acknowledged comes again with the next poll, and so does what it did
+/// not answer in time: a partner that lost a demand gets it again.
 ///
 /// # Errors
 /// `Busy`, `Broken`.
@@ -63,27 +71,36 @@ pub async fn poll(
     limit: u16,
 ) -> Result<Polled, Error> {
     let by = Mover::Partner(asker);
+    // Together, so that they share commits.
+    let received = |id: &RecallId| step(gateway, by, (*id, RecallState::Received, None), POLL);
+    let received = join_all(acknowledged.iter().map(received)).await;
     let mut unknown = Vec::new();
-    for id in acknowledged {
-        match step(gateway, by, (*id, RecallState::Received, None), "recalls.poll").await {
+    for (id, outcome) in acknowledged.iter().zip(received) {
+        match outcome {
             Ok(_) => {}
             Err(Error::Unknown(_)) => unknown.push(*id),
             Err(error) => return Err(error),
         }
     }
     let limit = limit.clamp(1, RECALLS_MAX);
-    let more = limit.saturating_add(1);
-    let read = move |tx: &mut ReadTx| recall_rows::list_undelivered(tx, asker.partner, more);
-    let mut waiting = gateway.store.read(read).await?;
+    let read = move |tx: &mut ReadTx| {
+        let new = recall_rows::list_undelivered(tx, asker.partner, limit.saturating_add(1))?;
+        let taken = u16::try_from(new.len()).unwrap_or(limit);
+        let left = limit.saturating_sub(taken);
+        Ok::<_, StoreError>((new, recall_rows::list_reminders(tx, asker.partner, left)?))
+    };
+    let (mut waiting, reminders) = gateway.store.read(read).await?;
     let more = waiting.len() > usize::from(limit);
     waiting.truncate(usize::from(limit));
+    waiting.extend(reminders);
+    let told = |one: &Recall| step(gateway, by, (one.id, RecallState::Told, None), POLL);
     let mut demands = Vec::with_capacity(waiting.len());
-    for recall in waiting {
-        match step(gateway, by, (recall.id, RecallState::Told, None), "recalls.poll").await {
-            Ok(told) if told.recall.state == RecallState::Told => {
-                demands.push(Demand::of(gateway, told.recall)?);
+    for outcome in join_all(waiting.iter().map(told)).await {
+        match outcome {
+            Ok(Step { recall, .. }) if !recall.state.is_answered() => {
+                demands.push(Demand::of(gateway, recall)?);
             }
-            // Acknowledged, answered or forgotten since it was listed.
+            // Answered or forgotten since it was listed.
             Ok(_) | Err(Error::Unknown(_)) => {}
             Err(error) => return Err(error),
         }
@@ -165,18 +182,8 @@ pub async fn note_late(gateway: &Gateway) -> Result<u64, Error> {
             return Ok(noted);
         }
         for recall in late {
-            let mut facts =
-                Facts::new(Kind::RecallOverdue, "recall.overdue", RequestId::new(), now);
-            name(&mut facts, &recall);
-            let id = recall.id;
-            let mut draft = Gateway::draft(facts, Vec::new())?;
-            draft.effect = Some(Effect::new(move |tx| recall_rows::note_overdue(tx, id)));
-            match gateway.act(draft).await {
-                Ok(_) => noted = noted.saturating_add(1),
-                // Answered just now, or noted by another replica.
-                Err(Error::Conflict(..)) => {}
-                Err(error) => return Err(error),
-            }
+            // Answered just now, or noted by another replica, it does not count.
+            noted = noted.saturating_add(u64::from(step::note_overdue(gateway, recall.id).await?));
         }
     }
 }

@@ -2,17 +2,18 @@
 
 use crate::domain::recall::{RecallCause, Scope};
 use crate::flows::withdraw::{Done, Foreseen, find, personal};
-use crate::flows::{ATTEMPTS, Actor, Appended, Error, Gateway, Thing};
+use crate::flows::{ATTEMPTS, Actor, Appended, Error, Gateway};
 use crate::id::PartnerId;
 use crate::ledger::Kind;
 use crate::secret::Personal;
 use crate::store::{Effect, erasure_rows, recall_rows};
 
 /// Opens a recall because staff found a reason: for everything that a partner, or every one,
-/// received of a person and that nobody demanded back since.
+/// received of a person and that nobody demanded back since. It stops no release: what a grant still
+/// gives is released again, behind the recall.
 ///
 /// # Errors
-/// `Unknown` for an address that is not here; `Conflict` when there is nothing to demand back.
+/// `Unknown` for an address that is not here; `Invalid` when there is nothing to demand back.
 pub async fn open(
     gateway: &Gateway,
     actor: &Actor,
@@ -22,7 +23,7 @@ pub async fn open(
     for _ in 0..ATTEMPTS {
         let found = find(gateway, address).await?;
         let scope = Scope { purpose: None, partner };
-        demand_something(found.to_recall(scope))?;
+        demand_something(found.to_recall((scope, RecallCause::Staff)))?;
         let mut facts = gateway.staff_facts(Kind::RecallOpen, "person.recall", actor);
         facts.partner = partner;
         // Nothing is narrowed, but a release in flight must not land unseen beside the recall.
@@ -53,7 +54,8 @@ pub async fn foresee(
     partner: Option<PartnerId>,
 ) -> Result<Foreseen, Error> {
     let found = find(gateway, address).await?;
-    let to_tell = demand_something(found.to_recall(Scope { purpose: None, partner }))?;
+    let scope = Scope { purpose: None, partner };
+    let to_tell = demand_something(found.to_recall((scope, RecallCause::Staff)))?;
     let facts = gateway.staff_facts(Kind::AuditQuery, "person.foresee", actor);
     let receipt = gateway.act(personal(facts, &found)?).await?;
     Ok(Foreseen { entry: receipt.index(), to_tell })
@@ -61,8 +63,9 @@ pub async fn foresee(
 
 fn demand_something(partners: Vec<PartnerId>) -> Result<Vec<PartnerId>, Error> {
     if partners.is_empty() {
-        let says = "nobody received anything that has not been recalled since".to_owned();
-        return Err(Error::Conflict(Thing::Recall, says));
+        let says = "has nothing to demand back: no partner received anything that was not recalled \
+                    since";
+        return Err(Error::invalid("recall", says));
     }
     Ok(partners)
 }

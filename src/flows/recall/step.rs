@@ -5,20 +5,20 @@ use crate::domain::field::FieldSet;
 use crate::domain::recall::{Recall, RecallFault, RecallState, RefusalGround};
 use crate::flows::release::Asker;
 use crate::flows::{ATTEMPTS, Actor, Appended, Error, Gateway, Thing};
-use crate::id::RecallId;
-use crate::ledger::{Draft, Facts, Item, Kind};
+use crate::id::{RecallId, RequestId};
+use crate::ledger::{Draft, Facts, Item, Kind, Receipt};
 use crate::secret::random;
-use crate::store::{Effect, ReadTx, StoreError, contact_rows, erasure_rows, recall_rows};
+use crate::store::{
+    Effect, EffectError, ReadTx, StoreError, WriteTx, contact_rows, erasure_rows, recall_rows,
+};
 
 /// A step of a recall, as it was recorded.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Step {
-    /// The recall as it stands now.
+    /// The recall as it stands now; `last` is the index of the entry.
     pub recall: Recall,
-    /// Index of the entry.
-    pub entry: u64,
-    /// Whether it had been taken before, by the entry named.
-    pub replayed: bool,
+    /// The receipt of the entry; `None` where the step had been taken before.
+    pub receipt: Option<Receipt>,
 }
 
 /// Who moves a recall on.
@@ -62,17 +62,18 @@ pub(super) async fn step(
         let found = found.filter(|(recall, _)| by.may_move(recall));
         let Some((mut recall, person)) = found else { return Err(Error::Unknown(Thing::Recall)) };
         if !goes_on(&recall, to, ground).map_err(in_the_way)? {
-            let entry = recall.last;
-            return Ok(Step { recall, entry, replayed: true });
+            return Ok(Step { recall, receipt: None });
         }
         let mut facts = by.facts(gateway, (kind_of(to), op));
         name(&mut facts, &recall);
         facts.detail = ground.map(|ground| ground.code().into());
         let item = person.as_ref().map(item_of).transpose()?;
-        match gateway.append(draft_step(facts, (&recall, to, ground), item)?).await {
+        let was = recall.clone();
+        let change = move |tx: &mut WriteTx| recall_rows::move_recall(tx, &was, to, ground);
+        match gateway.append(draft_about(facts, &recall, item, change)?).await {
             Ok(Appended::Done(receipt)) => {
                 (recall.state, recall.ground, recall.last) = (to, ground, receipt.index());
-                return Ok(Step { entry: receipt.index(), recall, replayed: false });
+                return Ok(Step { recall, receipt: Some(receipt) });
             }
             // Somebody else moved it in between, or she was erased: look again.
             Ok(Appended::Stale) | Err(Error::Conflict(..)) => {}
@@ -82,18 +83,37 @@ pub(super) async fn step(
     Err(Error::Busy { what: "the ledger moved", retry_after_s: 1 })
 }
 
-fn draft_step(
+/// Notes that a recall is overdue, unless it was answered or noted meanwhile; gives whether it did.
+pub(super) async fn note_overdue(gateway: &Gateway, id: RecallId) -> Result<bool, Error> {
+    let found = gateway.store.read(move |tx| find_with_person(tx, id)).await?;
+    let Some((recall, person)) = found else { return Ok(false) };
+    let at = gateway.now();
+    let mut facts = Facts::new(Kind::RecallOverdue, "recall.overdue", RequestId::new(), at);
+    name(&mut facts, &recall);
+    let item = person.as_ref().map(item_of).transpose()?;
+    let draft = draft_about(facts, &recall, item, move |tx| recall_rows::note_overdue(tx, id))?;
+    match gateway.act(draft).await {
+        Ok(_) => Ok(true),
+        Err(Error::Conflict(..)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// An entry about a recall with a change beside it. Of a person who is erased in between no item
+/// may be made.
+fn draft_about(
     facts: Facts,
-    (recall, to, ground): (&Recall, RecallState, Option<RefusalGround>),
+    recall: &Recall,
     item: Option<Item>,
+    change: impl FnOnce(&mut WriteTx) -> Result<(), EffectError> + Send + 'static,
 ) -> Result<Draft<Effect>, Error> {
-    let (was, present) = (recall.clone(), item.is_some());
+    let (contact, present) = (recall.contact, item.is_some());
     let mut draft = Gateway::draft(facts, item.into_iter().collect())?;
     draft.effect = Some(Effect::new(move |tx| {
         if present {
-            erasure_rows::demand_present(tx, was.contact)?;
+            erasure_rows::demand_present(tx, contact)?;
         }
-        recall_rows::move_recall(tx, &was, to, ground)
+        change(tx)
     }));
     Ok(draft)
 }
@@ -135,7 +155,7 @@ fn in_the_way(fault: RecallFault) -> Error {
     Error::Conflict(Thing::Recall, fault.to_string())
 }
 
-pub(super) fn name(facts: &mut Facts, recall: &Recall) {
+fn name(facts: &mut Facts, recall: &Recall) {
     facts.partner = Some(recall.partner);
     facts.purpose = recall.purpose;
     facts.subject = Some(recall.id.to_string().into());

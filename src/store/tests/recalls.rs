@@ -60,7 +60,7 @@ fn a_recall_is_opened_for_each_receiver_and_moves_on_once() {
         let first = opened[0].clone();
         assert_eq!((first.partner, first.purpose), (one, Some(Purpose::Offers)));
         assert_eq!((first.opened, first.last, first.state), (index, index, RecallState::Open));
-        assert_eq!(first.due_at, NOW.plus(7 * DAY));
+        assert_eq!(first.due_at, NOW.plus(8 * DAY).day_start().plus(-1), "to the end of the day");
         open(&store, Scope::ALL, RecallCause::Withdrawal, NOW);
         assert_eq!(of_her(&store).len(), 3, "support is still with both");
         open(&store, Scope::ALL, RecallCause::Erasure, NOW);

@@ -156,6 +156,7 @@ const OPERATIONS: &[Operation] = &[
         parameters: &[path("id", "RecallId", "The recall.")],
         takes: Some((JSON, "RecallResult")),
         gives: Some((JSON, "RecallRecorded")),
+        headers: RECORDED,
         ..post("/v1/recalls/{id}/result", "answerRecall", "How a recall ended at the partner.")
     },
     Operation {

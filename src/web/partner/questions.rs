@@ -4,12 +4,14 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::clock::Moment;
 use crate::domain::field::Field;
 use crate::flows::question::{self, Asked, HITS_USUAL, Hit, Inquirer, ProvenItem, Question, Row};
-use crate::flows::report::{self, Holding, Standing};
+use crate::flows::report::{self, Holding};
 use crate::flows::{Error, Gateway, Registry};
 use crate::secret::Personal;
 use crate::web::problem::Problem;
+use crate::web::recalled::RecallStanding;
 use crate::web::recorded::receipt_path;
 
 use super::body::{demand_json, read_json};
@@ -96,7 +98,7 @@ struct HoldingBody<'a> {
     entries: &'a [u64],
     receipts: Vec<String>,
     must_be_told: bool,
-    recall: Option<&'a Standing>,
+    recall: Option<RecallStanding>,
 }
 
 /// `POST /v1/audit/find`: the entries of which everything holds that the body asks for, a page at
@@ -134,7 +136,7 @@ pub async fn who(
     Ok(HttpResponse::Ok().json(WhoAnswer {
         entry: found.entry,
         state: found.state.code(),
-        holdings: found.holdings.iter().map(HoldingBody::of).collect(),
+        holdings: found.holdings.iter().map(|one| HoldingBody::of(one, found.at)).collect(),
     }))
 }
 
@@ -179,7 +181,7 @@ impl<'a> RowBody<'a> {
 }
 
 impl<'a> HoldingBody<'a> {
-    fn of(one: &'a Holding) -> Self {
+    fn of(one: &'a Holding, at: Moment) -> Self {
         Self {
             partner: one.partner.to_string(),
             legal_name: &one.legal_name,
@@ -192,7 +194,7 @@ impl<'a> HoldingBody<'a> {
             entries: &one.entries,
             receipts: one.entries.iter().copied().map(receipt_path).collect(),
             must_be_told: one.must_be_told,
-            recall: one.recall.as_ref(),
+            recall: one.recall.as_ref().map(|recall| RecallStanding::of(recall, at)),
         }
     }
 }

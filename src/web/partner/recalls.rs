@@ -12,7 +12,7 @@ use crate::flows::Gateway;
 use crate::flows::recall::{self, Demand, Mover, RECALLS_MAX, RECALLS_USUAL, Step};
 use crate::id::RecallId;
 use crate::web::problem::{Code, Problem};
-use crate::web::recorded::receipt_path;
+use crate::web::recorded::Recorded;
 
 use super::body::{demand_json, read_json};
 use super::caller::PartnerCaller;
@@ -47,8 +47,10 @@ struct DemandBody<'a> {
     action: &'static str,
     purpose: Option<&'static str>,
     cause: &'static str,
-    opened_at: String,
-    due_at: String,
+    /// Days, as everything a partner learns of a person's acts: two partners must not find out by
+    /// equal times that they were told about one person.
+    opened_on: String,
+    due_on: String,
 }
 
 #[derive(Serialize)]
@@ -58,12 +60,11 @@ struct ResultAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     ground: Option<&'static str>,
     entry: u64,
-    receipt: String,
     replayed: bool,
 }
 
 /// `POST /v1/recalls/poll`: acknowledges recalls that came before, and gives what waits, oldest
-/// first. What is not acknowledged comes again.
+/// first. What is not acknowledged, or not answered in time, comes again.
 pub async fn poll(
     caller: PartnerCaller,
     request: HttpRequest,
@@ -95,7 +96,11 @@ pub async fn answer(
     let id = id.parse::<RecallId>().map_err(|_| Problem::new(Code::NotFound))?;
     let answer = read_result(&body)?;
     let step = recall::answer(&gateway, Mover::Partner(caller.asker()), id, answer).await?;
-    Ok(HttpResponse::Ok().json(ResultAnswer::of(&step)))
+    let mut answer = HttpResponse::Ok();
+    if let Some(receipt) = &step.receipt {
+        Recorded::from(receipt).tell(&mut answer);
+    }
+    Ok(answer.json(ResultAnswer::of(&step)))
 }
 
 /// Reads the body of a poll: what is acknowledged, and how much is wanted.
@@ -147,8 +152,8 @@ impl<'a> DemandBody<'a> {
             action: "erase",
             purpose: recall.purpose.map(Purpose::code),
             cause: recall.cause.code(),
-            opened_at: recall.opened_at.rfc3339(),
-            due_at: recall.due_at.rfc3339(),
+            opened_on: recall.opened_at.day(),
+            due_on: recall.due_at.day(),
         }
     }
 }
@@ -159,9 +164,8 @@ impl ResultAnswer {
             recall_id: step.recall.id.to_string(),
             state: step.recall.state.code(),
             ground: step.recall.ground.map(RefusalGround::code),
-            entry: step.entry,
-            receipt: receipt_path(step.entry),
-            replayed: step.replayed,
+            entry: step.recall.last,
+            replayed: step.receipt.is_none(),
         }
     }
 }

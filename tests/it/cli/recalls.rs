@@ -32,7 +32,7 @@ fn staff_recall_list_tell_and_answer() {
         assert_eq!(run(&["recall", "list"], "", 0)["recalls"], serde_json::json!([]));
         let opened = run(&only, &she, 0);
         assert_eq!(opened["recalls"][0]["cause"], "staff", "{opened}");
-        run(&only, &she, 5);
+        run(&only, &she, 6);
         run(&["person", "recall", "--partner", "nobody"], &she, 4);
         let left = run(&["person", "withdraw"], &she, 0);
         assert_eq!(left["must_be_told"], serde_json::json!(["other Ltd"]), "acme was asked");

@@ -204,6 +204,8 @@ fn the_command_asks_before_it_erases_and_names_whom_to_tell() {
         assert_eq!((&gone["must_be_told"][0], &gone["forgotten"]), (&"acme".into(), &Value::Null));
         let (_, waiting) = run(&installed, &["person", "forget"]);
         assert_eq!(waiting["waiting"][0]["contact"], 2);
+        let words = String::from_utf8(installed.run(&["person", "forget"]).stdout).unwrap();
+        assert_eq!(words, "contact 2: no answer yet from: acme\n");
         let (code, early) = run(&installed, &["person", "forget", "2"]);
         assert_eq!(code, Some(5), "{early}");
         let (code, done) = run(&installed, &["person", "forget", "2", "--told", "acme"]);
@@ -214,8 +216,13 @@ fn the_command_asks_before_it_erases_and_names_whom_to_tell() {
         let (code, who) = run(&installed, &asks);
         assert_eq!((code, &who["state"]), (Some(0), &"erased".into()));
 
-        // Both at once when everybody was told beforehand.
+        // In words: whom the gate asks, and what comes when they have answered.
         std::fs::write(&file, address(0)).unwrap();
+        let words = installed.run(&[&erase[..], &["--dry-run"]].concat());
+        let words = String::from_utf8(words.stdout).unwrap();
+        assert!(words.contains("would be recalled from, or asked already: acme"), "{words}");
+
+        // Both at once when everybody was told beforehand.
         let (code, gone) = with(&["--yes", "--told", "acme"]);
         assert_eq!((code, gone["forgotten"].is_u64()), (Some(0), true), "{gone}");
         let (code, sound) = run(&installed, &["ledger", "verify"]);
