@@ -50,13 +50,9 @@ def leaf_of(entry, index):                                         # sections 1 
     need(again.encode() == entry and json.loads(entry)["v"] == 1, f"entry {index} is not canonical")
     return sha256(b"\0", entry)
 
-def receipt(text, keys):                                           # section 8: checkpoint, index, entry
-    head, _, note = text.partition("\n\n")
-    title, extra, index, *path = head.split("\n")
-    need(title == "c2sp.org/tlog-proof@v1" and extra[:6] == "extra " and index[:6] == "index ", "this is no receipt")
-    head, index, entry = checkpoint(note, keys), int(index[6:]), b64(extra[6:])
-    place, last, here = index, head[1] - 1, leaf_of(entry, index)
-    need(place <= last, "the index lies beyond the log")
+def climb(leaf, place, size, path):                                # section 4: the root that a path leads to
+    here, last = leaf, size - 1
+    need(place <= last, "the index lies beyond the tree")
     for step in map(b64, path):
         need(last, "the path is too long")
         left = place & 1 or place == last
@@ -64,7 +60,15 @@ def receipt(text, keys):                                           # section 8: 
         while left and place and not place & 1:
             place, last = place >> 1, last >> 1
         place, last = place >> 1, last >> 1
-    need(last == 0 and here == head[2], f"entry {index} is not in the log")
+    need(last == 0, "the path is too short")
+    return here
+
+def receipt(text, keys):                                           # section 8: checkpoint, index, entry
+    head, _, note = text.partition("\n\n")
+    title, extra, index, *path = head.split("\n")
+    need(title == "c2sp.org/tlog-proof@v1" and extra[:6] == "extra " and index[:6] == "index ", "this is no receipt")
+    head, index, entry = checkpoint(note, keys), int(index[6:]), b64(extra[6:])
+    need(climb(leaf_of(entry, index), index, head[1], path) == head[2], f"entry {index} is not in the log")
     return head, index, entry
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ TOOLS holds the installed checkers, FOLDER/sound the evidence, FOLDER/witnessed 
 witness` cosigned it, GOLDEN the golden log of tests/vectors, which a witness has cosigned as well. A checker that cannot see a kind of damage is listed so; were it to see it after all, the
 table would be wrong, and that fails as well.
 """
-import os, pathlib, shutil, subprocess, sys
+import os, pathlib, shutil, subprocess, sys, zipfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 VERIFY = HERE.parent.parent / "docs" / "verify"
@@ -119,6 +119,39 @@ def judge(commands, case, title, refusing):
     return wrong
 
 
+def respelled(file, case, part, place):
+    """The bundle with the lowest bit of one byte of one part flipped, and all sums of the archive right."""
+    with zipfile.ZipFile(file) as sound, zipfile.ZipFile(case, "w") as spoiled:
+        for name in sound.namelist():
+            data = bytearray(sound.read(name))
+            if name == part:
+                data[place] ^= 1
+            spoiled.writestr(name, bytes(data))
+
+
+def judge_bundles(python, sound, case):
+    """Proof bundles, whole and with one byte of each kind of part flipped, several places each."""
+    def refuses(file):
+        done = subprocess.run([python, str(VERIFY / "bundle.py"), str(sound / "log.vkey"), str(file)], capture_output=True, text=True)
+        return done.returncode != 0, done.stdout + done.stderr
+
+    wrong, tried = [], 0
+    for file in sorted((sound / "bundles").glob("*.zip")):
+        refused, says = refuses(file)
+        print(f"  {file.name:<18} {says.strip()}")
+        wrong += [f"{file.name}: {says}"] if refused else []
+        with zipfile.ZipFile(file) as archive:
+            parts = {name: len(archive.read(name)) for name in archive.namelist()}
+        kinds = {name.split("/")[0]: name for name in parts if not name.endswith((".txt", "manifest.json")) or "/" in name}
+        for part in kinds.values():
+            for place in sorted({0, *(parts[part] * step // 7 for step in range(1, 7)), parts[part] - 1}):
+                respelled(file, case, part, place)
+                tried += 1
+                wrong += [] if refuses(case)[0] else [f"{file.name}: {part} flipped at {place} is accepted"]
+    print(f"  {tried} bundles with a flipped byte: docs/verify refuses {tried - len(wrong)}", flush=True)
+    return wrong
+
+
 def main(tools, folder, vectors):
     commands, sound, case = checkers(tools), folder / "sound", folder / "case"
     print(f"  {'flipped byte':<40}" + "".join(f"{name:<18}" for name in commands))
@@ -127,6 +160,10 @@ def main(tools, folder, vectors):
         copy(sound, case)
         flip(case, pattern, place)
         wrong += judge(commands, case, title, refusing)
+    for receipt in sorted((sound / "receipts").glob("*-served*"))[:2]:
+        printed = [str(tools / "venv/bin/python"), str(VERIFY / "receipt.py"), str(sound / "log.vkey"), str(receipt)]
+        print(f"  {subprocess.run(printed, check=True, capture_output=True, text=True).stdout.strip()[:100]}")
+    wrong += judge_bundles(str(tools / "venv/bin/python"), sound, folder / "case.zip")
     golden(vectors, folder / "golden")
     for cosigned, name in ((folder / "golden", "the golden log"), (folder / "witnessed", "a witness of ours")):
         wrong += judge(commands, cosigned, f"none, {name}", set())

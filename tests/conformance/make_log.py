@@ -128,6 +128,15 @@ def witness(program, folder):
         witness.stop()
 
 
+def bundles(installation, demo, folder):
+    """Answers with their proofs: about a person, and about everybody."""
+    folder.mkdir()
+    (demo / "address").write_text("ann.adler.0@example.com")
+    for name, question in (("person", ["--email-file", str(demo / "address")]), ("refusals", ["--decision", "withhold"]),
+                           ("everything", ["--until", "2999-01-01"])):
+        installation.run("audit", "export", *question, "--bundle", str(folder / f"{name}.zip"))
+
+
 def main(program, folder, pulls):
     folder, program = pathlib.Path(folder), str(pathlib.Path(program).resolve())
     shutil.rmtree(folder, ignore_errors=True)
@@ -138,6 +147,7 @@ def main(program, folder, pulls):
     subprocess.run([program, "demo", "--once", "--dir", str(demo), "--people", "200"],
                    check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     installation = Installation(program, demo)
+    bundles(installation, demo, sound / "bundles")
     partner = installation.partner("busy")
     with open(folder / "gateway.log", "w") as log:
         gate = subprocess.Popen([program, "--config", installation.config, "serve"], stdout=log, stderr=log)
