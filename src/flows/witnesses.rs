@@ -62,7 +62,15 @@ pub async fn settle(
         Verdict::Cosigned(line, at) => {
             let (size, witness) = (question.size, witness.key_id());
             let kept = Cosignature { size, witness, line, at };
-            let keep = gateway.store.keep(move |tx| witness_rows::keep_cosignature(tx, &kept));
+            let keys = Arc::clone(&gateway.log_keys);
+            let keep = gateway.store.keep(move |tx| {
+                witness_rows::keep_cosignature(tx, &kept)?;
+                let notary = keys.within(tx)?;
+                if meets_quorum(tx, &notary, size)? {
+                    checkpoint_rows::note_quorum(tx, size)?;
+                }
+                Ok(())
+            });
             keep.await?;
             Ok(Next::Cosigned(size))
         }
@@ -121,13 +129,11 @@ pub(super) fn newest_convincing(
     tx: &mut ReadTx,
     notary: &Notary,
 ) -> Result<Option<Published>, StoreError> {
-    let newest = checkpoint_rows::newest_checkpoint(tx)?;
-    let cosigned = if notary.has_policy() {
-        checkpoint_rows::list_cosigned(tx, LOOK_BACK)?
-    } else {
-        Vec::new()
-    };
-    for row in newest.into_iter().chain(cosigned) {
+    let mut rows: Vec<_> = checkpoint_rows::newest_checkpoint(tx)?.into_iter().collect();
+    if notary.has_policy() {
+        rows.extend(checkpoint_rows::list_quorum_met(tx, FORMER_MAX)?);
+    }
+    for row in rows {
         let lines = witness_rows::list_cosignatures(tx, row.size)?;
         let lines = lines.iter().map(|one| one.line.as_str());
         if let Some(note) = notary.convincing(&row.note, lines) {
@@ -137,5 +143,14 @@ pub(super) fn newest_convincing(
     Ok(None)
 }
 
-/// How many cosignatures are looked through for a quorum.
-const LOOK_BACK: u16 = 256;
+/// Whether the lines below the checkpoint of a size satisfy the policy.
+fn meets_quorum(tx: &mut ReadTx, notary: &Notary, size: u64) -> Result<bool, StoreError> {
+    let rows = checkpoint_rows::list_checkpoints(tx, size, 1)?;
+    let Some(row) = rows.iter().find(|row| row.size == size) else { return Ok(false) };
+    let lines = witness_rows::list_cosignatures(tx, size)?;
+    Ok(notary.convincing(&row.note, lines.iter().map(|one| one.line.as_str())).is_some())
+}
+
+/// How many checkpoints that met a quorum are looked at: the first convinces, unless the policy
+/// asks for more than the one that judged it.
+const FORMER_MAX: u16 = 64;

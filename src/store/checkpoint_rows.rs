@@ -55,6 +55,28 @@ pub fn list_cosigned(tx: &mut ReadTx, limit: u16) -> Result<Vec<Published>, Stor
     rows.into_iter().map(published).collect()
 }
 
+/// Checkpoints that met the policy's quorum when a line came in, largest first, at most `limit`.
+pub fn list_quorum_met(tx: &mut ReadTx, limit: u16) -> Result<Vec<Published>, StoreError> {
+    let rows: Vec<Row> = fixed::<Columns>(
+        "SELECT size, note, published_at FROM ledger_checkpoint WHERE quorum_met \
+         ORDER BY size DESC LIMIT $1",
+    )
+    .bind::<BigInt, _>(i64::from(limit))
+    .load(tx.statement())?;
+    rows.into_iter().map(published).collect()
+}
+
+/// Notes that the checkpoint of a size met the policy's quorum. It proves nothing: whoever serves
+/// the note judges it again.
+pub fn note_quorum(tx: &mut EvidenceTx, size: u64) -> Result<(), StoreError> {
+    fixed::<()>(
+        "UPDATE ledger_checkpoint SET quorum_met = TRUE WHERE size = $1 AND NOT quorum_met",
+    )
+    .bind::<BigInt, _>(signed(size))
+    .execute(tx.statement())?;
+    Ok(())
+}
+
 /// Adds a checkpoint; sizes only grow, which the caller has checked under the lock.
 ///
 /// # Errors

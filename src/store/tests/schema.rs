@@ -75,6 +75,7 @@ fn migrations_run_unrun_and_run_again_to_the_same_schema() {
                 "0008_retention",
                 "0010_outsider",
                 "0011_recall",
+                "0012_quorum",
             ]
         );
         assert_eq!(schema_state(&bed.url).unwrap(), SchemaState::Current);

@@ -2,6 +2,8 @@
 
 mod publishing;
 
+mod quorum;
+
 mod rotation;
 
 pub mod witness_client;
