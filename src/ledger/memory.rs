@@ -264,6 +264,15 @@ impl Records for Rows {
         Ok(rows.map(|link| (*link, self.owner(link.contact_no))).collect())
     }
 
+    fn surplus_tiles(&mut self, size: u64) -> Result<Vec<(u8, u64)>, ShelfError> {
+        let full = |level: &u8| hashes_at(*level, size) / u64::from(WIDTH);
+        Ok(self.tiles.keys().filter(|(level, n)| *n >= full(level)).copied().collect())
+    }
+
+    fn newest_time(&mut self) -> Result<i64, ShelfError> {
+        Ok(self.newest)
+    }
+
     fn is_known(&mut self, reference: ContactRef) -> Result<bool, ShelfError> {
         Ok(self.contacts.values().any(|known| *known == Some(reference)))
     }
@@ -317,6 +326,14 @@ impl Records for MemoryShelf {
 
     fn links_to(&mut self, from: u64, until: u64) -> Result<Vec<StoredLink>, ShelfError> {
         self.lock().rows.links_to(from, until)
+    }
+
+    fn surplus_tiles(&mut self, size: u64) -> Result<Vec<(u8, u64)>, ShelfError> {
+        self.lock().rows.surplus_tiles(size)
+    }
+
+    fn newest_time(&mut self) -> Result<i64, ShelfError> {
+        self.lock().rows.newest_time()
     }
 
     fn is_known(&mut self, reference: ContactRef) -> Result<bool, ShelfError> {

@@ -327,6 +327,13 @@ pub trait Records: Archive {
     /// this reads the whole of it.
     fn links_to(&mut self, from: u64, until: u64) -> Result<Vec<StoredLink>, ShelfError>;
 
+    /// Level and number of stored tiles that a tree of so many entries does not have, the first few:
+    /// one would stand in the way when that tile becomes full.
+    fn surplus_tiles(&mut self, size: u64) -> Result<Vec<(u8, u64)>, ShelfError>;
+
+    /// The newest time of all entries as the head has it, in microseconds.
+    fn newest_time(&mut self) -> Result<i64, ShelfError>;
+
     /// Whether a contact that is not erased stands under this reference.
     fn is_known(&mut self, reference: ContactRef) -> Result<bool, ShelfError>;
 }

@@ -1,9 +1,10 @@
 //! The rows that hang on the entries, as the auditor's walk reads them.
 
 use diesel::RunQueryDsl as _;
-use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable};
+use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, SmallInt};
 
 use super::audit_rows::read_projections;
+use super::dialect;
 use super::error::{StoreError, read};
 use super::ledger_rows::{signed, unsigned};
 use super::statement::fixed;
@@ -12,6 +13,10 @@ use crate::id::{ContactNo, ContactRef};
 use crate::ledger::{
     Link, LinkedTo, Records, ShelfError, StoredItems, StoredLink, StoredProjection,
 };
+use crate::merkle::tile::{WIDTH, hashes_at};
+
+/// The highest level that has full tiles in any tree that fits into a signed 64-bit size.
+const TOP_LEVEL: u8 = 6;
 
 type LinkColumns = (BigInt, BigInt, Integer, Nullable<Bool>, Nullable<Binary>);
 type LinkRow = (i64, i64, i32, Option<bool>, Option<Vec<u8>>);
@@ -54,6 +59,15 @@ impl Records for ReadTx {
         Ok(links?)
     }
 
+    fn surplus_tiles(&mut self, size: u64) -> Result<Vec<(u8, u64)>, ShelfError> {
+        Ok(list_surplus_tiles(self, size)?)
+    }
+
+    fn newest_time(&mut self) -> Result<i64, ShelfError> {
+        let (.., newest, _) = dialect::read_head(self.statement())?;
+        Ok(newest)
+    }
+
     fn is_known(&mut self, reference: ContactRef) -> Result<bool, ShelfError> {
         let found: Vec<i64> =
             fixed::<BigInt>("SELECT no FROM contact WHERE ref = $1 AND state <> 'erased'")
@@ -62,6 +76,33 @@ impl Records for ReadTx {
                 .map_err(StoreError::from)?;
         Ok(!found.is_empty())
     }
+}
+
+/// Surplus tiles that are named: one is a finding, and a thousand are no more.
+const SURPLUS_MAX: i64 = 16;
+
+fn list_surplus_tiles(tx: &mut ReadTx, size: u64) -> Result<Vec<(u8, u64)>, StoreError> {
+    let mut surplus = Vec::new();
+    for level in 0..=TOP_LEVEL {
+        let full = hashes_at(level, size) / u64::from(WIDTH);
+        let numbers: Vec<i64> = fixed::<BigInt>(
+            "SELECT n FROM ledger_tile WHERE level = $1 AND (n >= $2 OR n < 0) ORDER BY n LIMIT $3",
+        )
+        .bind::<SmallInt, _>(i16::from(level))
+        .bind::<BigInt, _>(signed(full))
+        .bind::<BigInt, _>(SURPLUS_MAX)
+        .load(tx.statement())?;
+        surplus.extend(numbers.into_iter().map(|n| (level, n.unsigned_abs())));
+    }
+    let elsewhere: Vec<(i16, i64)> = fixed::<(SmallInt, BigInt)>(
+        "SELECT level, n FROM ledger_tile WHERE level < 0 OR level > $1 LIMIT $2",
+    )
+    .bind::<SmallInt, _>(i16::from(TOP_LEVEL))
+    .bind::<BigInt, _>(SURPLUS_MAX)
+    .load(tx.statement())?;
+    let named = |(level, n): (i16, i64)| (u8::try_from(level).unwrap_or(u8::MAX), n.unsigned_abs());
+    surplus.extend(elsewhere.into_iter().map(named));
+    Ok(surplus)
 }
 
 fn read_items(tx: &mut ReadTx, from: u64, until: u64) -> Result<Vec<StoredItems>, StoreError> {

@@ -1,8 +1,9 @@
 //! Published checkpoints in the database: all that were ever signed, and who cosigned them.
 
 use crate::ledger::ShelfError;
-use crate::ledger::verify::Witnessed;
-use crate::store::{ReadTx, StoreError, checkpoint_rows, witness_rows};
+use crate::ledger::verify::{KeptLine, Witnessed};
+use crate::store::witness_rows::{self, Cosignature};
+use crate::store::{ReadTx, StoreError, checkpoint_rows};
 
 /// Rows that are read at once.
 const PAGE: u16 = 1000;
@@ -17,7 +18,8 @@ pub(super) fn page(tx: &mut ReadTx, from: u64) -> Result<Vec<Witnessed>, ShelfEr
     let with_lines = rows.into_iter().map(|published| {
         // A line below no checkpoint is named below the next one: it cannot be its signature.
         let own = std::iter::from_fn(|| lines.next_if(|line| line.size <= published.size));
-        let lines = own.map(|line| (line.witness, line.line)).collect();
+        let kept = |Cosignature { witness, line, at, .. }| KeptLine { witness, line, at };
+        let lines = own.map(kept).collect();
         Witnessed { published, lines }
     });
     Ok(with_lines.collect())

@@ -354,3 +354,37 @@ fn a_ledger_that_was_cut_or_lengthened_is_named() {
         assert_eq!(named, [Finding::Head("size")], "{more} more");
     }
 }
+
+#[test]
+fn rows_beyond_the_end_of_any_table_are_named() {
+    let rows = filled(SIZE).rows();
+    // The place of the next full tile of each level, one far out, and a level that no tree has.
+    let full = SIZE / 256;
+    for (level, n) in [(0, full), (0, full + 9), (1, 0), (2, 0), (9, 3)] {
+        let named = after_all(&rows, |rows| {
+            let tile = rows.tiles.values().next().unwrap().clone();
+            rows.tiles.insert((level, n), tile);
+        });
+        assert_eq!(named, [Finding::SurplusTile { level, n }]);
+    }
+    let named = after_all(&rows, |rows| {
+        let (last, projection) = rows.projections.last_key_value().unwrap();
+        let (last, projection) = (*last, projection.clone());
+        rows.projections.extend((1..4).map(|more| (last + more, projection.clone())));
+    });
+    assert_eq!(named, [SIZE, SIZE + 1, SIZE + 2].map(Finding::Projection));
+    // Cut short: the last full tile, and the last projections.
+    let named = after_all(&rows, |rows| drop(rows.tiles.remove(&(0, full - 1))));
+    assert_eq!(named, [Finding::Tile { level: 0, n: full - 1, place: None }]);
+    let named = after_all(&rows, |rows| drop(rows.projections.split_off(&(SIZE - 2))));
+    assert_eq!(named, [SIZE - 2, SIZE - 1].map(Finding::Projection));
+}
+
+#[test]
+fn every_flipped_byte_of_the_newest_time_is_named() {
+    let rows = filled(SIZE).rows();
+    for byte in 0..8 {
+        let named = after_all(&rows, |rows| rows.newest ^= 1 << (8 * byte));
+        assert_eq!(named, [Finding::Head("updated_at")], "byte {byte}");
+    }
+}

@@ -3,7 +3,7 @@
 use super::*;
 use crate::ledger::memory::Rows;
 use crate::ledger::publishing::Published;
-use crate::ledger::verify::{Finding, Plan, Report, Witnessed, kept, tree};
+use crate::ledger::verify::{Finding, KeptLine, Plan, Report, Witnessed, kept, tree};
 use crate::merkle::checkpoint::Checkpoint;
 use crate::merkle::cosignature;
 use crate::merkle::note::Note;
@@ -25,11 +25,12 @@ fn policy() -> Policy {
     Policy::parse(text.as_bytes()).unwrap()
 }
 
-fn line(note: &str, seed: u8) -> (String, String) {
+fn line(note: &str, seed: u8) -> KeptLine {
     let text = Note::parse(note.as_bytes()).unwrap().text().to_owned();
     let (signer, at) = (witness(seed), 1_800_000_000);
     let line = cosignature::sign(&text, &signer, at).unwrap().to_line();
-    (format!("{}+{}", signer.name(), signer.verifier().id()), line)
+    let witness = format!("{}+{}", signer.name(), signer.verifier().id());
+    KeptLine { witness, line, at: Moment::from_seconds(1_800_000_000) }
 }
 
 /// What was published of a ledger at these sizes, cosigned by the first witness.
@@ -72,7 +73,7 @@ fn what_was_published_and_cosigned_is_sound() {
 fn any_altered_byte_of_a_checkpoint_or_a_line_is_named() {
     let mut rows = filled(300).rows();
     let sound = published(&mut rows, &[7, 256, 300]);
-    let witness = sound[1].lines[0].0.clone();
+    let witness = sound[1].lines[0].witness.clone();
     for place in 0..sound[1].published.note.len() {
         let mut checkpoints = sound.clone();
         let mut note = checkpoints[1].published.note.clone().into_bytes();
@@ -82,12 +83,12 @@ fn any_altered_byte_of_a_checkpoint_or_a_line_is_named() {
         let found = check(&mut rows, &policy(), 0, &checkpoints).findings;
         assert_eq!(found.first(), Some(&Finding::Checkpoint(256)), "byte {place} of the note");
     }
-    for place in 0..sound[1].lines[0].1.len() {
+    for place in 0..sound[1].lines[0].line.len() {
         let mut checkpoints = sound.clone();
-        let mut line = checkpoints[1].lines[0].1.clone().into_bytes();
+        let mut line = checkpoints[1].lines[0].line.clone().into_bytes();
         line[place] ^= 1;
         let Ok(line) = String::from_utf8(line) else { continue };
-        checkpoints[1].lines[0].1 = line;
+        checkpoints[1].lines[0].line = line;
         let found = check(&mut rows, &policy(), 0, &checkpoints).findings;
         let named = Finding::Cosignature { size: 256, witness: witness.clone() };
         assert_eq!(found, [named], "byte {place} of the line");
@@ -102,14 +103,22 @@ fn a_row_that_says_another_size_or_witness_is_named() {
     moved[1].published.size = 257;
     assert_eq!(check(&mut rows, &policy(), 0, &moved).findings, [Finding::Checkpoint(257)]);
     let mut renamed = sound.clone();
-    renamed[2].lines[0].0 = "w2.example.com+00000000".to_owned();
-    let witness = renamed[2].lines[0].0.clone();
+    renamed[2].lines[0].witness = "w2.example.com+00000000".to_owned();
+    let witness = renamed[2].lines[0].witness.clone();
     let named = Finding::Cosignature { size: 300, witness };
     assert_eq!(check(&mut rows, &policy(), 0, &renamed).findings, [named]);
+    // Each byte of the column: a time in the future would keep every newer line out.
+    let witness = sound[1].lines[0].witness.clone();
+    for byte in 0..8 {
+        let mut later = sound.clone();
+        later[1].lines[0].at.0 ^= 1 << (8 * byte);
+        let named = Finding::Cosignature { size: 256, witness: witness.clone() };
+        assert_eq!(check(&mut rows, &policy(), 0, &later).findings, [named], "byte {byte}");
+    }
     let mut swapped = sound;
     let first = swapped[0].lines.clone();
     swapped[2].lines.clone_from(&first);
-    let named = Finding::Cosignature { size: 300, witness: first[0].0.clone() };
+    let named = Finding::Cosignature { size: 300, witness: first[0].witness.clone() };
     assert_eq!(check(&mut rows, &policy(), 0, &swapped).findings, [named]);
 }
 

@@ -1,5 +1,6 @@
 //! Checkpoints that were signed, held against the entries: signatures, roots, cosignatures.
 
+use crate::clock::Moment;
 use crate::merkle::checkpoint::Checkpoint;
 use crate::merkle::key::Verifier;
 use crate::merkle::note::{Note, SignatureLine};
@@ -16,8 +17,19 @@ use super::{Finding, Plan, Report};
 pub struct Witnessed {
     /// The checkpoint with the log's signatures.
     pub published: Published,
-    /// Witness (`<name>+<key id>`) and line, as they are kept.
-    pub lines: Vec<(String, String)>,
+    /// The lines below it, as they are kept.
+    pub lines: Vec<KeptLine>,
+}
+
+/// A witness's line as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptLine {
+    /// The witness: `<name>+<key id>`.
+    pub witness: String,
+    /// The line, with its newline.
+    pub line: String,
+    /// When the witness cosigned, as the row says.
+    pub at: Moment,
 }
 
 /// The notes of a plan: each signed by a known key of the log, each with the ledger's root.
@@ -82,10 +94,10 @@ fn convinces<A: Archive>(
         report.add(wrong);
     }
     let unsigned = note.clone();
-    for (witness, line) in lines {
-        match cosignature(&unsigned, witness, line, witnesses) {
+    for kept in lines {
+        match cosignature(&unsigned, kept, witnesses) {
             Some(line) => note.add(line),
-            None => report.add(Finding::Cosignature { size, witness: witness.clone() }),
+            None => report.add(Finding::Cosignature { size, witness: kept.witness.clone() }),
         }
     }
     Ok(policy.check(&note).is_ok())
@@ -120,19 +132,16 @@ fn fault_of<A: Archive>(
 
 /// A kept line, if it is what its row says. Whether a witness that the policy does not name
 /// signed it cannot be told: without a key there is nothing to check it with.
-fn cosignature(
-    note: &Note,
-    witness: &str,
-    line: &str,
-    known: &[Verifier],
-) -> Option<SignatureLine> {
-    let line = SignatureLine::parse(line.strip_suffix('\n')?).ok()?;
-    if format!("{}+{}", line.name, line.id) != witness {
+fn cosignature(note: &Note, kept: &KeptLine, known: &[Verifier]) -> Option<SignatureLine> {
+    let line = SignatureLine::parse(kept.line.strip_suffix('\n')?).ok()?;
+    if format!("{}+{}", line.name, line.id) != kept.witness {
         return None;
     }
     let key = known.iter().find(|key| key.name() == line.name && key.id() == line.id);
     let Some(key) = key else { return Some(line) };
     let mut cosigned = note.clone();
     cosigned.add(line.clone());
-    cosigned.verify(std::slice::from_ref(key)).is_ok().then_some(line)
+    let seen = cosigned.verify(std::slice::from_ref(key)).ok()?;
+    let time = seen.iter().find_map(|seen| seen.time)?;
+    (Moment::from_seconds(i64::try_from(time).ok()?) == kept.at).then_some(line)
 }

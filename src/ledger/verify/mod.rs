@@ -20,7 +20,7 @@ use super::entry::ReadEntry;
 use super::log_key::{KeyChange, KeyHistory};
 use super::{Archive, Head, Link, Records, ShelfError};
 
-pub use checkpoints::{Witnessed, kept};
+pub use checkpoints::{KeptLine, Witnessed, kept};
 pub use receipts::{ReceiptError, VerifiedReceipt, verify_receipt};
 
 /// Most findings that a report lists; the walk goes on and counts the rest.
@@ -50,6 +50,13 @@ pub enum Finding {
         n: u64,
         /// Place of the first differing hash, or `None` if the row is missing.
         place: Option<u16>,
+    },
+    /// A tile is stored that a tree of this size does not have.
+    SurplusTile {
+        /// Its level.
+        level: u8,
+        /// Its number.
+        n: u64,
     },
     /// The root stored beside a tile is not the root of the tile.
     TileRoot {
@@ -113,6 +120,9 @@ impl fmt::Display for Finding {
             }
             Self::Tile { level, n, place: Some(place) } => {
                 write!(f, "tile {n} of level {level} was altered at hash {place}")
+            }
+            Self::SurplusTile { level, n } => {
+                write!(f, "tile {n} of level {level} is stored, and the ledger has no such tile")
             }
             Self::TileRoot { level, n } => {
                 write!(f, "the root of tile {n} of level {level} was altered")
@@ -297,7 +307,8 @@ pub fn everything<R: Records>(
         tally.settle(records, head.size(), &mut report)?;
     }
     let min_index = records.min_index()?;
-    seen.compare(&head, plan.from.max(min_index), min_index, &mut report);
+    let newest = records.newest_time()?;
+    seen.compare((&head, newest), plan.from.max(min_index), min_index, &mut report);
     Ok(report)
 }
 

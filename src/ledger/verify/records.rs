@@ -47,13 +47,23 @@ impl Seen {
 
     /// Compares the head's columns with what the entries say, as far as they were looked at:
     /// `from` an index on, of a ledger that was pruned below `min_index`.
-    pub(super) fn compare(&self, head: &Head, from: u64, min_index: u64, report: &mut Report) {
+    pub(super) fn compare(
+        &self,
+        (head, newest): (&Head, i64),
+        from: u64,
+        min_index: u64,
+        report: &mut Report,
+    ) {
         let within = |index: &u64| *index >= from;
         if head.last_restricting.filter(within) != self.last_restricting.filter(within) {
             report.add(Finding::Head("last_restricting"));
         }
         if head.epoch < self.restores || (from == 0 && head.epoch != self.restores) {
             report.add(Finding::Head("epoch"));
+        }
+        // How far later entries are late is told by it. A walk that read nothing cannot tell.
+        if self.newest.is_some_and(|seen| seen != newest) {
+            report.add(Finding::Head("updated_at"));
         }
         // Each `prune` entry stands above what it took away, so the newest one is always there.
         if from == min_index && min_index != self.pruned {
@@ -149,6 +159,9 @@ pub(super) fn check_beyond<R: Records>(
     }
     for stored in records.items(size, u64::MAX)? {
         report.add(Finding::Items(stored.index));
+    }
+    for (level, n) in records.surplus_tiles(size)? {
+        report.add(Finding::SurplusTile { level, n });
     }
     Ok(())
 }

@@ -114,6 +114,31 @@ fn an_altered_number_is_named_by_the_index_of_its_entry() {
 }
 
 #[test]
+fn a_tile_too_many_and_another_newest_time_are_named() {
+    on_both(|bed| {
+        let store = bed.store();
+        write(&store, &story(&partners()));
+        unguarded(bed);
+        assert_eq!(findings(&store), []);
+        let mut planted = Vec::new();
+        for (level, n) in [(0, 2), (0, 99), (1, 0), (7, 0)] {
+            run(
+                &bed.url,
+                &format!(
+                    "INSERT INTO ledger_tile (level, n, root, hashes) \
+                     SELECT {level}, {n}, root, hashes FROM ledger_tile WHERE level = 0 AND n = 0"
+                ),
+            );
+            planted.push(Finding::SurplusTile { level, n: u64::try_from(n).unwrap() });
+            assert_eq!(findings(&store), planted);
+        }
+        run(&bed.url, "UPDATE ledger_head SET updated_at = updated_at + 1");
+        planted.push(Finding::Head("updated_at"));
+        assert_eq!(findings(&store), planted);
+    });
+}
+
+#[test]
 fn an_altered_or_missing_row_of_a_dictionary_names_the_entries_that_use_it() {
     on_both(|bed| {
         let store = bed.store();
