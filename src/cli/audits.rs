@@ -93,7 +93,7 @@ pub(super) struct Args {
     #[arg(long)]
     reason: Option<String>,
     /// Thumbprint of the partner's certificate, base64url or hex.
-    #[arg(long, value_name = "THUMBPRINT")]
+    #[arg(long, value_name = "THUMBPRINT", allow_hyphen_values = true)]
     certificate: Option<String>,
     /// Policy version in force.
     #[arg(long, value_name = "VERSION")]

@@ -139,6 +139,7 @@ pub(super) struct BindArguments {
 #[derive(Debug, clap::Args)]
 pub(super) struct RevokeArguments {
     /// Thumbprint: base64url, or hex as openssl prints it.
+    #[arg(allow_hyphen_values = true)]
     thumbprint: Thumbprint,
     /// unspecified, `key_compromise`, `affiliation_changed`, superseded or cessation.
     #[arg(long, default_value = "unspecified")]

@@ -82,6 +82,79 @@ fn the_ledger_answers_page_by_page_and_records_each_question() {
     }
 }
 
+/// Each flag, a value that some entries have, and the member of a row that says so.
+const FLAGS: [(&str, &str); 9] = [
+    ("--partner", "partner"),
+    ("--certificate", "certificate"),
+    ("--kind", "kind"),
+    ("--decision", "decision"),
+    ("--operation", "operation"),
+    ("--purpose", "purpose"),
+    ("--reason", "reason"),
+    ("--policy", "policy_version"),
+    ("--fields", "fields"),
+];
+
+#[test]
+fn each_flag_finds_the_entries_that_say_so_and_no_others() {
+    for database in databases() {
+        let (installed, codes) = wait(Installed::new(database, async |world| {
+            let (acme, other) = (world.reseller("acme").await, world.reseller("other").await);
+            world.people(3).await;
+            for partner in [acme, other, acme] {
+                world.pull(partner, 10).await.unwrap();
+            }
+            let badge = world.badge("third", PartnerKind::Reseller).await;
+            world.refusals(&badge, 2).await;
+            [(acme.partner, "acme"), (other.partner, "other"), (badge.asker.partner, "third")]
+        }));
+        let find = |arguments: &[&str]| -> Vec<Value> {
+            let whole = [&["--json", "audit", "find", "--limit", "1000"], arguments].concat();
+            json(&installed.run(&whole), 0)["rows"].as_array().unwrap().clone()
+        };
+        let all = find(&[]);
+        let known = all.len() as u64;
+        let index = |row: &Value| row["index"].as_u64().unwrap();
+        for (flag, member) in FLAGS {
+            let said = |row: &Value| row[member].clone();
+            let mut values: Vec<Value> =
+                all.iter().map(said).filter(|one| !one.is_null()).collect();
+            values.sort_by_key(Value::to_string);
+            values.dedup();
+            assert!(!values.is_empty(), "{member}");
+            for value in values {
+                let text = match &value {
+                    Value::Array(names) => names[0].as_str().unwrap().to_owned(),
+                    Value::String(id) if member == "partner" => {
+                        let code = codes.iter().find(|(one, _)| one.to_string() == *id);
+                        code.unwrap().1.to_owned()
+                    }
+                    Value::String(text) => text.clone(),
+                    number => number.to_string(),
+                };
+                let says = |row: &&Value| match &row[member] {
+                    Value::Array(names) => names.contains(&Value::from(text.clone())),
+                    other => *other == value,
+                };
+                let expected: Vec<u64> = all.iter().filter(says).map(index).collect();
+                let found = find(&[flag, &text]);
+                let found: Vec<u64> = found.iter().map(index).filter(|one| *one < known).collect();
+                assert_eq!(found, expected, "{flag} {text}");
+            }
+        }
+        // Times: from is part of the answer, until is not.
+        let middle = &all[all.len() / 2]["time"].as_str().unwrap();
+        let at = |row: &Value| row["time"].as_str().unwrap().to_owned();
+        let early = find(&["--until", middle]);
+        let late = find(&["--from", middle]);
+        let early: Vec<u64> = early.iter().map(index).collect();
+        let late: Vec<u64> = late.iter().map(index).filter(|one| *one < known).collect();
+        let before = |row: &&Value| at(row).as_str() < *middle;
+        assert_eq!(early, all.iter().filter(before).map(index).collect::<Vec<_>>());
+        assert_eq!(early.len() + late.len(), all.len(), "{database:?}");
+    }
+}
+
 #[test]
 fn a_bundle_is_accepted_offline_and_refused_once_it_is_touched() {
     for database in databases() {

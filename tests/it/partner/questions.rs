@@ -1,6 +1,7 @@
 //! An auditor asks the ledger over mutual TLS, and believes nothing: every answer is proved with
 //! the log's key alone.
 
+use fieldgate::clock::DAY;
 use fieldgate::domain::field::{Field, FieldSet};
 use fieldgate::domain::partner::PartnerKind;
 use fieldgate::domain::purpose::Purpose;
@@ -120,6 +121,18 @@ fn an_auditor_asks_who_has_a_persons_data_and_proves_every_hit_offline() {
         );
         let entries = holding["entries"].as_array().unwrap();
         assert_eq!(entries.len(), 5);
+        // Each value is the one that the entries tell.
+        let facts: Vec<_> =
+            entries.iter().map(|index| guest.prove(index.as_u64().unwrap(), &log).facts).collect();
+        assert_eq!(holding["purpose"], facts[0].purpose.unwrap().code());
+        assert_eq!(holding["policy_version"], facts[4].policy.unwrap().0);
+        assert_eq!(holding["first"], facts[0].at.rfc3339());
+        assert_eq!(holding["last"], facts[4].at.rfc3339());
+        let lease = i64::from(Purpose::Offers.row().lease_days) * DAY;
+        assert_eq!(holding["use_until"], facts[4].at.plus(lease).day());
+        let fields: Vec<_> = facts[0].fields.unwrap().iter().map(Field::code).collect();
+        assert_eq!(holding["fields"], json!(fields));
+        assert_eq!((&holding["must_be_told"], &who["state"]), (&false.into(), &"active".into()));
         for (index, receipt) in entries.iter().zip(holding["receipts"].as_array().unwrap()) {
             assert_eq!(*receipt, format!("/v1/receipts/{index}"));
             let facts = guest.prove(index.as_u64().unwrap(), &log).facts;
@@ -166,6 +179,42 @@ fn an_auditor_asks_who_has_a_persons_data_and_proves_every_hit_offline() {
         }
         let report = world.verify();
         assert!(report.is_sound(), "{:?}", report.findings);
+    }
+}
+
+#[test]
+fn each_member_of_a_question_finds_the_entries_that_say_so_and_no_others() {
+    for database in databases() {
+        let House { world, doors, reseller, auditor, .. } = house(database);
+        let mut guest = Guest::enter(&doors, &auditor);
+        let mut find = |question: Value| -> Vec<Value> {
+            guest.answer("/v1/audit/find", &question)["rows"].as_array().unwrap().clone()
+        };
+        let all = find(json!({ "limit": 1000 }));
+        let known = all.len() as u64;
+        let index = |row: &Value| row["index"].as_u64().unwrap();
+        for member in
+            ["certificate", "kind", "decision", "operation", "purpose", "reason", "policy_version"]
+        {
+            let mut values: Vec<Value> =
+                all.iter().map(|row| row[member].clone()).filter(|one| !one.is_null()).collect();
+            values.sort_by_key(Value::to_string);
+            values.dedup();
+            assert!(!values.is_empty(), "{member}");
+            for value in values {
+                let expected: Vec<u64> =
+                    all.iter().filter(|row| row[member] == value).map(index).collect();
+                let found = find(json!({ (member): value, "limit": 1000 }));
+                let found: Vec<u64> = found.iter().map(index).filter(|one| *one < known).collect();
+                assert_eq!(found, expected, "{member} {value}");
+            }
+        }
+        let partner = reseller.asker.partner.to_string();
+        let expected: Vec<u64> =
+            all.iter().filter(|row| row["partner"] == partner.as_str()).map(index).collect();
+        let found = find(json!({ "partner": "acme", "limit": 1000 }));
+        assert_eq!(found.iter().map(index).collect::<Vec<_>>(), expected);
+        drop(world);
     }
 }
 
