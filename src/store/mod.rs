@@ -19,6 +19,7 @@ mod record_rows;
 mod schema;
 mod shelf;
 mod statement;
+mod track_rounds;
 mod track_rows;
 mod track_texts;
 mod tx;

@@ -75,8 +75,8 @@ pub fn find_entries(tx: &mut ReadTx, search: &Search, page: &Page) -> Result<Vec
             let askers = askers.map(|askers| askers.into_iter().collect());
             run.read_person(tx, contact, &Fitting { shapes, askers })?
         }
-        None => match tracks(tx, search)? {
-            None => run.read(tx, Track::Every)?,
+        None => match tracks(tx, run, search)? {
+            None => run.read_every(tx)?,
             Some(tracks) => run.merge(tx, &tracks)?,
         },
     };
@@ -128,17 +128,17 @@ fn askers(tx: &mut ReadTx, of: &Search) -> Result<Option<Vec<i32>>, StoreError> 
 }
 
 /// The tracks that hold the answer; `None` when every entry is in it.
-fn tracks(tx: &mut ReadTx, search: &Search) -> Result<Option<Vec<Track>>, StoreError> {
+fn tracks(tx: &mut ReadTx, run: Run, search: &Search) -> Result<Option<Vec<Track>>, StoreError> {
     let shapes = shapes(tx, search)?;
     let Some(askers) = askers(tx, search)? else {
-        let tracks = shapes.map(|shapes| shapes.into_iter().map(Track::Shape).collect());
+        let tracks = shapes.map(|shapes| shapes.into_iter().map(Track::of_shape).collect());
         return Ok(tracks);
     };
     let mut tracks = Vec::new();
     for asker in askers {
-        let met = read_met(tx, asker)?.into_iter();
-        let fits = |shape: &i32| shapes.as_ref().is_none_or(|shapes| shapes.contains(shape));
-        tracks.extend(met.filter(fits).map(|shape| Track::Asker(asker, shape)));
+        let met = read_met(tx, run, asker)?.into_iter();
+        let shapes = shapes.as_ref();
+        tracks.extend(met.filter(|track| shapes.is_none_or(|all| all.contains(&track.shape))));
     }
     Ok(Some(tracks))
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use diesel::RunQueryDsl as _;
-use diesel::sql_types::{Array, BigInt, Bool, Integer};
+use diesel::sql_types::{BigInt, Bool, Integer, Text};
 
 use super::connection::AnyConnection;
 use super::error::StoreError;
@@ -11,7 +11,7 @@ use super::ledger_rows::{self, signed};
 use super::search_rows::Page;
 use super::statement::fixed;
 use super::track_texts::{
-    EVERY, HALVE, LATEST, MET, MET_AS_ROWS, OF_ASKER, OF_ASKERS, OF_SHAPE, OF_SHAPES, PERSON,
+    EVERY, HALVE, LATEST, MET, MET_AS_ROWS, PERSON, STEP_ASKERS, STEP_SHAPES,
 };
 use super::tx::ReadTx;
 use crate::clock::{Moment, SECOND};
@@ -24,31 +24,29 @@ const LATE: i64 = 60 * SECOND;
 /// Rows of one person that are read at a time.
 const PERSON_ROWS: i64 = 1_000;
 
-/// Most rows of one track that are read at a time.
-const SHARE_MAX: i64 = 65_536;
+/// Most rows that are read at a time, of one track or of all together.
+pub(super) const SHARE_MAX: i64 = 65_536;
 
 /// One run of an index in the order of entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Track {
-    Every,
-    Shape(i32),
-    Asker(i32, i32),
+pub(super) struct Track {
+    /// 0 where it is that of a shape, whoever asked.
+    pub(super) asker: i32,
+    pub(super) shape: i32,
+    /// The index that it begins with in the direction of the page, where that is known.
+    pub(super) first: Option<i64>,
 }
 
 impl Track {
-    fn asker(&self) -> i32 {
-        match self {
-            Self::Asker(asker, _) => *asker,
-            Self::Every | Self::Shape(_) => 0,
-        }
+    /// That of a shape, whoever asked.
+    pub(super) fn of_shape(shape: i32) -> Self {
+        Self { asker: 0, shape, first: None }
     }
+}
 
-    fn shape(&self) -> i32 {
-        match self {
-            Self::Asker(_, shape) | Self::Shape(shape) => *shape,
-            Self::Every => 0,
-        }
-    }
+/// Whether tracks are those of askers: all are, or none is.
+pub(super) fn by_asker(tracks: &[Track]) -> bool {
+    tracks.iter().any(|track| track.asker != 0)
 }
 
 /// The shapes and askers that fit; `None` where every one does.
@@ -64,23 +62,16 @@ impl Fitting {
     }
 }
 
-/// A row of a track.
-struct Row {
-    index: i64,
-    /// Whether its time is one that is asked for.
-    fits: bool,
-}
-
 /// A stretch of entries: indices between two borders that do not belong to it, times from one
 /// until another, a direction and a most.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Run {
-    low: i64,
-    high: i64,
-    from: i64,
-    until: i64,
-    newest_first: bool,
-    limit: i64,
+    pub(super) low: i64,
+    pub(super) high: i64,
+    pub(super) from: i64,
+    pub(super) until: i64,
+    pub(super) newest_first: bool,
+    pub(super) limit: i64,
 }
 
 impl Run {
@@ -113,7 +104,7 @@ impl Run {
     }
 
     /// The part behind an index.
-    fn beyond(mut self, index: i64) -> Self {
+    pub(super) fn beyond(mut self, index: i64) -> Self {
         if self.newest_first {
             self.high = self.high.min(index);
         } else {
@@ -123,7 +114,7 @@ impl Run {
     }
 
     /// The part in front of an index: what may still displace the last of a full page.
-    fn before(mut self, index: i64) -> Self {
+    pub(super) fn before(mut self, index: i64) -> Self {
         if self.newest_first {
             self.low = self.low.max(index);
         } else {
@@ -133,15 +124,11 @@ impl Run {
     }
 
     /// Whether nothing can lie in it.
-    fn is_empty(self) -> bool {
+    pub(super) fn is_empty(self) -> bool {
         self.low.saturating_add(1) >= self.high || self.from >= self.until || self.limit < 1
     }
 
-    fn with_limit(self, limit: i64) -> Self {
-        Self { limit, ..self }
-    }
-
-    fn sort(self, found: &mut Vec<i64>) {
+    pub(super) fn sort(self, found: &mut Vec<i64>) {
         if self.newest_first {
             found.sort_unstable_by(|one, other| other.cmp(one));
         } else {
@@ -152,117 +139,58 @@ impl Run {
     }
 
     /// Most indices on the page.
-    fn limit(self) -> usize {
+    pub(super) fn limit(self) -> usize {
         usize::try_from(self.limit).unwrap_or(usize::MAX)
     }
 
-    /// The first indices of one track.
-    pub(super) fn read(self, tx: &mut ReadTx, track: Track) -> Result<Vec<i64>, StoreError> {
-        macro_rules! stretch {
-            ($text:expr) => {
-                fixed::<BigInt>($text)
-                    .bind::<BigInt, _>(self.low)
-                    .bind::<BigInt, _>(self.high)
-                    .bind::<BigInt, _>(self.from)
-                    .bind::<BigInt, _>(self.until)
-            };
-        }
-        let statement = tx.statement();
-        let found = match track {
-            Track::Every => {
-                stretch!(self.text(EVERY)).bind::<BigInt, _>(self.limit).load(statement)?
-            }
-            Track::Shape(shape) => stretch!(self.text(OF_SHAPE))
-                .bind::<Integer, _>(shape)
-                .bind::<BigInt, _>(self.limit)
-                .load(statement)?,
-            Track::Asker(asker, shape) => stretch!(self.text(OF_ASKER))
-                .bind::<Integer, _>(asker)
-                .bind::<Integer, _>(shape)
-                .bind::<BigInt, _>(self.limit)
-                .load(statement)?,
-        };
-        Ok(found)
-    }
-
-    /// The first indices of several tracks together.
-    ///
-    /// Each is read a little at a time, and no further than to what may still come onto the page:
-    /// together they are read about as far as the page is long, however many they are. The pieces
-    /// grow, for times that do not fit: behind a clock that was set back there can be many.
-    pub(super) fn merge(self, tx: &mut ReadTx, tracks: &[Track]) -> Result<Vec<i64>, StoreError> {
-        let (mut found, mut bound) = (Vec::new(), self);
-        let mut open: Vec<_> = tracks.iter().map(|track| (*track, self)).collect();
-        let mut share = 0_i64;
-        while !open.is_empty() {
-            share = self.share(open.len()).max(share.saturating_mul(2).min(SHARE_MAX));
-            let pieces = self.with_limit(share).read_pieces(tx, &open, bound)?;
-            let mut rest = Vec::new();
-            for ((track, run), piece) in open.into_iter().zip(pieces) {
-                found.extend(piece.iter().filter(|row| row.fits).map(|row| row.index));
-                if i64::try_from(piece.len()) == Ok(share) {
-                    rest.push((track, piece.iter().fold(run, |run, row| run.beyond(row.index))));
-                }
-            }
-            self.sort(&mut found);
-            if found.len() == self.limit()
-                && let Some(last) = found.last()
-            {
-                bound = self.before(*last);
-            }
-            rest.retain(|(_, run)| !run.within(bound).is_empty());
-            open = rest;
-        }
-        Ok(found)
-    }
-
-    /// How much of each track is read at least: all together twice a page.
-    fn share(self, tracks: usize) -> i64 {
-        let each = self.limit().saturating_mul(2).div_ceil(tracks.max(1));
-        i64::try_from(each).unwrap_or(self.limit).min(self.limit)
-    }
-
-    fn within(self, bound: Self) -> Self {
-        Self { low: self.low.max(bound.low), high: self.high.min(bound.high), ..self }
-    }
-
-    /// The next rows of each track, up to the limit of this run and inside the bound.
-    fn read_pieces(
-        self,
-        tx: &mut ReadTx,
-        open: &[(Track, Self)],
-        bound: Self,
-    ) -> Result<Vec<Vec<Row>>, StoreError> {
-        if matches!(tx.border(), AnyConnection::Sqlite(_)) {
-            let piece = |(track, run): &(Track, Self)| {
-                let found = run.within(bound).with_limit(self.limit).read(tx, *track)?;
-                Ok(found.into_iter().map(|index| Row { index, fits: true }).collect())
-            };
-            return open.iter().map(piece).collect();
-        }
-        let AnyConnection::Postgres(connection) = tx.statement() else { return Ok(Vec::new()) };
-        let number = |of: fn(&Track) -> i32| open.iter().map(|(track, _)| of(track)).collect();
-        let (askers, shapes): (Vec<_>, Vec<_>) = (number(Track::asker), number(Track::shape));
-        let beyond = |(_, run): &(_, Self)| if self.newest_first { run.high } else { run.low };
-        let by_asker = open.iter().any(|(track, _)| matches!(track, Track::Asker(..)));
-        let text = self.text(if by_asker { OF_ASKERS } else { OF_SHAPES });
-        let rows: Vec<(i64, i64, bool)> = fixed::<(BigInt, BigInt, Bool)>(text)
-            .bind::<Array<Integer>, _>(askers)
-            .bind::<Array<Integer>, _>(shapes)
-            .bind::<Array<BigInt>, _>(open.iter().map(beyond).collect::<Vec<_>>())
-            .bind::<BigInt, _>(if self.newest_first { bound.low } else { bound.high })
+    /// The first indices of all entries.
+    pub(super) fn read_every(self, tx: &mut ReadTx) -> Result<Vec<i64>, StoreError> {
+        Ok(fixed::<BigInt>(self.text(EVERY))
+            .bind::<BigInt, _>(self.low)
+            .bind::<BigInt, _>(self.high)
             .bind::<BigInt, _>(self.from)
             .bind::<BigInt, _>(self.until)
             .bind::<BigInt, _>(self.limit)
-            .load(connection)?;
-        let mut pieces: Vec<_> = open.iter().map(|_| Vec::new()).collect();
-        for (number, index, fits) in rows {
-            let place = usize::try_from(number.saturating_sub(1)).ok();
-            if let Some(piece) = place.and_then(|place| pieces.get_mut(place)) {
-                piece.push(Row { index, fits });
-            }
+            .load(tx.statement())?)
+    }
+
+    /// The first indices of several tracks together.
+    pub(super) fn merge(self, tx: &mut ReadTx, tracks: &[Track]) -> Result<Vec<i64>, StoreError> {
+        match tx.border() {
+            AnyConnection::Sqlite(_) => self.merge_in_one(tx, tracks),
+            AnyConnection::Postgres(_) => self.merge_in_rounds(tx, tracks),
         }
-        Ok(pieces)
+    }
+
+    /// `SQLite` merges by itself: it steps from entry to entry, and each step is one look into
+    /// the index. Read on where times do not fit: behind a clock that was set back there can be
+    /// many.
+    fn merge_in_one(self, tx: &mut ReadTx, tracks: &[Track]) -> Result<Vec<i64>, StoreError> {
+        if tracks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let text = self.text(if by_asker(tracks) { STEP_ASKERS } else { STEP_SHAPES });
+        let list: Vec<_> =
+            tracks.iter().map(|track| format!("[{},{}]", track.asker, track.shape)).collect();
+        let list = format!("[{}]", list.join(","));
+        let (mut found, mut rest) = (Vec::new(), self);
+        loop {
+            let rows: Vec<(i64, bool)> = fixed::<(BigInt, Bool)>(text)
+                .bind::<BigInt, _>(rest.low)
+                .bind::<BigInt, _>(rest.high)
+                .bind::<Text, _>(&list)
+                .bind::<BigInt, _>(rest.limit)
+                .bind::<BigInt, _>(rest.from)
+                .bind::<BigInt, _>(rest.until)
+                .load(tx.statement())?;
+            found.extend(rows.iter().filter(|(_, fits)| *fits).map(|(index, _)| *index));
+            self.sort(&mut found);
+            if i64::try_from(rows.len()) != Ok(rest.limit) || found.len() == self.limit() {
+                return Ok(found);
+            }
+            rest = rows.iter().fold(rest, |rest, (index, _)| rest.beyond(*index));
+            rest.limit = rest.limit.saturating_mul(2).min(SHARE_MAX);
+        }
     }
 
     /// The first indices of the entries that touch a person, in order: she has thousands at most.
@@ -294,18 +222,24 @@ impl Run {
         }
     }
 
-    fn text(self, (newest, oldest): (&'static str, &'static str)) -> &'static str {
+    pub(super) fn text(self, (newest, oldest): (&'static str, &'static str)) -> &'static str {
         if self.newest_first { newest } else { oldest }
     }
 }
 
-/// Which shapes an asker ever met: one step of the index for each, whatever lies between.
-pub(super) fn read_met(tx: &mut ReadTx, asker: i32) -> Result<Vec<i32>, StoreError> {
-    let text = match tx.border() {
-        AnyConnection::Sqlite(_) => MET,
-        AnyConnection::Postgres(_) => MET_AS_ROWS,
-    };
-    Ok(fixed::<Integer>(text).bind::<Integer, _>(asker).load(tx.statement())?)
+/// The tracks of an asker: one step of the index for each shape it ever met, whatever lies
+/// between. On `PostgreSQL`, where the merge needs it, with the index each begins with.
+pub(super) fn read_met(tx: &mut ReadTx, run: Run, asker: i32) -> Result<Vec<Track>, StoreError> {
+    let in_one = matches!(tx.border(), AnyConnection::Sqlite(_));
+    if in_one {
+        let met = fixed::<Integer>(MET).bind::<Integer, _>(asker).load(tx.statement())?;
+        return Ok(met.into_iter().map(|shape| Track { asker, shape, first: None }).collect());
+    }
+    let met: Vec<(i32, i64)> = fixed::<(Integer, BigInt)>(run.text(MET_AS_ROWS))
+        .bind::<Integer, _>(asker)
+        .load(tx.statement())?;
+    let track = |(shape, first)| Track { asker, shape, first: Some(first) };
+    Ok(met.into_iter().map(track).collect())
 }
 
 fn halve(tx: &mut ReadTx, size: i64, time: i64) -> Result<i64, StoreError> {

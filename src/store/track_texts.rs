@@ -27,16 +27,49 @@ pub(super) const EVERY: (&str, &str) = both_ways!(
     "LIMIT $5"
 );
 
-pub(super) const OF_SHAPE: (&str, &str) = both_ways!(
-    "SELECT idx FROM ledger_projection WHERE idx > $1 AND idx < $2 AND at >= $3 AND at < $4 \
-     AND shape = $5 ORDER BY idx",
-    "LIMIT $6"
-);
+/// `SQLite` alone: the rows of all tracks together in their order, each with whether its time fits.
+///
+/// The queue of a recursion that is ordered is a queue by rank: it begins with the first entry of
+/// each track, gives the nearest, and takes the next of the same track in its place. So a page
+/// costs a look into the index for each track and each row. Its limit ends the recursion: what is
+/// behind the page is not read.
+macro_rules! step_tracks {
+    ($of:literal, $same:literal, $nearest:literal, $beyond:literal, $end:literal, $order:literal) => {
+        concat!(
+            "WITH RECURSIVE step (asker, shape, idx) AS (\
+             SELECT track.value ->> 0, track.value ->> 1, (SELECT ",
+            $nearest,
+            "(p.idx) FROM ledger_projection p WHERE ",
+            $of,
+            " AND p.idx > $1 AND p.idx < $2) FROM json_each($3) AS track WHERE true \
+             UNION ALL SELECT asker, shape, (SELECT ",
+            $nearest,
+            "(p.idx) FROM ledger_projection p WHERE ",
+            $same,
+            " AND p.idx ",
+            $beyond,
+            " step.idx AND p.idx ",
+            $end,
+            ") FROM step WHERE idx IS NOT NULL ORDER BY 3 ",
+            $order,
+            " NULLS LAST LIMIT $4) SELECT idx, (SELECT p.at >= $5 AND p.at < $6 \
+             FROM ledger_projection p WHERE p.idx = step.idx) FROM step WHERE idx IS NOT NULL"
+        )
+    };
+    ($of:literal, $same:literal) => {
+        (
+            step_tracks!($of, $same, "max", "<", "> $1", "DESC"),
+            step_tracks!($of, $same, "min", ">", "< $2", "ASC"),
+        )
+    };
+}
 
-pub(super) const OF_ASKER: (&str, &str) = both_ways!(
-    "SELECT idx FROM ledger_projection WHERE idx > $1 AND idx < $2 AND at >= $3 AND at < $4 \
-     AND asker = $5 AND shape = $6 ORDER BY idx",
-    "LIMIT $7"
+pub(super) const STEP_SHAPES: (&str, &str) =
+    step_tracks!("p.shape = track.value ->> 1", "p.shape = step.shape");
+
+pub(super) const STEP_ASKERS: (&str, &str) = step_tracks!(
+    "p.asker = track.value ->> 0 AND p.shape = track.value ->> 1",
+    "p.asker = step.asker AND p.shape = step.shape"
 );
 
 /// `PostgreSQL` alone: some rows of each track in one round trip, each with whether its time fits.
@@ -114,23 +147,43 @@ pub(super) const PERSON: (&str, &str) = both_ways!(
     "LIMIT $6"
 );
 
-/// Which shapes an asker ever met: one step of the index for each, whatever lies between.
+/// `SQLite` alone: which shapes an asker ever met, one step of the index for each, whatever lies
+/// between.
 pub(super) const MET: &str = "WITH RECURSIVE met (shape) AS (\
      SELECT min(shape) FROM ledger_projection WHERE asker = $1 \
      UNION ALL SELECT (SELECT min(shape) FROM ledger_projection \
          WHERE asker = $1 AND shape > met.shape) FROM met WHERE met.shape IS NOT NULL) \
      SELECT shape FROM met WHERE shape IS NOT NULL";
 
-/// `PostgreSQL` alone, for the reason of `OF_SHAPES`: a partition without statistics would be
-/// walked by shape until one of this asker comes.
-pub(super) const MET_AS_ROWS: &str = "WITH RECURSIVE met (asker, shape) AS (\
-     (SELECT p.asker, p.shape FROM ledger_projection p WHERE (p.asker, p.shape) >= ($1, 0) \
-         ORDER BY p.asker, p.shape LIMIT 1) \
-     UNION ALL SELECT next.asker, next.shape FROM met CROSS JOIN LATERAL (\
-         SELECT p.asker, p.shape FROM ledger_projection p \
-         WHERE (p.asker, p.shape) > (met.asker, met.shape) \
-         ORDER BY p.asker, p.shape LIMIT 1) AS next WHERE met.asker = $1) \
-     SELECT shape FROM met WHERE asker = $1";
+/// `PostgreSQL` alone: the same with the entry at which a step arrives, the newest or the oldest of
+/// its shape. Rows are compared for the reason of `OF_SHAPES`: a partition without statistics would
+/// be walked by shape until one of this asker comes.
+macro_rules! met_as_rows {
+    ($begin:literal, $on:literal, $order:literal) => {
+        concat!(
+            "WITH RECURSIVE met (asker, shape, idx) AS (\
+             (SELECT p.asker, p.shape, p.idx FROM ledger_projection p \
+             WHERE (p.asker, p.shape) ",
+            $begin,
+            " ORDER BY ",
+            $order,
+            " LIMIT 1) UNION ALL SELECT next.asker, next.shape, next.idx \
+             FROM met CROSS JOIN LATERAL (\
+             SELECT p.asker, p.shape, p.idx FROM ledger_projection p \
+             WHERE (p.asker, p.shape) ",
+            $on,
+            " (met.asker, met.shape) ORDER BY ",
+            $order,
+            " LIMIT 1) AS next WHERE met.asker = $1) \
+             SELECT shape, idx FROM met WHERE asker = $1"
+        )
+    };
+}
+
+pub(super) const MET_AS_ROWS: (&str, &str) = (
+    met_as_rows!("<= ($1, 2147483647)", "<", "p.asker DESC, p.shape DESC, p.idx DESC"),
+    met_as_rows!(">= ($1, 0)", ">", "p.asker, p.shape, p.idx"),
+);
 
 /// A statement of a search in both directions, for whoever looks at its plan.
 #[derive(Debug, Clone, Copy)]
@@ -149,12 +202,12 @@ pub fn statements() -> [Statement; 10] {
         |index, postgres, (newest, oldest)| Statement { index, postgres, texts: [newest, oldest] };
     [
         row("primary", None, EVERY),
-        row("ledger_projection_shape", Some(false), OF_SHAPE),
-        row("ledger_projection_asker", Some(false), OF_ASKER),
+        row("ledger_projection_shape", Some(false), STEP_SHAPES),
+        row("ledger_projection_asker", Some(false), STEP_ASKERS),
         row("ledger_projection_shape", Some(true), OF_SHAPES),
         row("ledger_projection_asker", Some(true), OF_ASKERS),
         row("ledger_projection_asker", Some(false), (MET, MET)),
-        row("ledger_projection_asker", Some(true), (MET_AS_ROWS, MET_AS_ROWS)),
+        row("ledger_projection_asker", Some(true), MET_AS_ROWS),
         row("primary", None, PERSON),
         row("primary", None, (HALVE, HALVE)),
         row("ledger_projection_late", None, (LATEST, LATEST)),
