@@ -243,7 +243,6 @@ impl ReadEntry {
     pub fn parse(bytes: &[u8]) -> Result<Self, EntryError> {
         let read = canonical::read(bytes)?;
         read.facts.check()?;
-        let again = canonical::write(&read.facts, read.items, read.nonce)?;
-        if again == bytes { Ok(read) } else { Err(EntryError::NotCanonical("entry")) }
+        Ok(read)
     }
 }

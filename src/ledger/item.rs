@@ -49,17 +49,14 @@ impl Item {
     /// The bytes are not the canonical form of an item.
     pub fn parse(bytes: &[u8]) -> Result<Self, EntryError> {
         let bad = EntryError::NotCanonical("item");
-        let object = std::str::from_utf8(bytes).ok().and_then(Reader::split).ok_or(bad)?;
-        let number = |key| object.number(key).ok().flatten();
-        let bits = number("f").and_then(|bits| u32::try_from(bits).ok());
-        let version = number("ver").and_then(|version| i64::try_from(version).ok());
-        let item = Self {
-            contact_no: None,
-            contact_ref: ContactRef(object.needed("ref", bytes_of::<16>).map_err(|_| bad)?),
-            fields: bits.and_then(FieldSet::from_bits).ok_or(bad)?,
-            salt: object.needed("salt", bytes_of::<16>).map_err(|_| bad)?,
-            version: version.ok_or(bad)?,
-        };
+        let mut object = std::str::from_utf8(bytes).ok().and_then(Reader::open).ok_or(bad)?;
+        let bits = object.number("f").ok().flatten().and_then(|bits| u32::try_from(bits).ok());
+        let contact_ref = object.needed("ref", bytes_of::<16>).map(ContactRef).map_err(|_| bad)?;
+        let salt = object.needed("salt", bytes_of::<16>).map_err(|_| bad)?;
+        let version = object.number("ver").ok().flatten().and_then(|n| i64::try_from(n).ok());
+        let fields = bits.and_then(FieldSet::from_bits).ok_or(bad)?;
+        let version = version.ok_or(bad)?;
+        let item = Self { contact_no: None, contact_ref, fields, salt, version };
         if item.is_sound() && item.bytes() == bytes { Ok(item) } else { Err(bad) }
     }
 
