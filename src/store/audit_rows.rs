@@ -4,6 +4,7 @@ use diesel::RunQueryDsl as _;
 use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text};
 
 use super::dialect;
+use super::dictionary::{Dictionary, ShapeText};
 use super::error::{StoreError, read};
 use super::ledger_rows::{signed, unsigned};
 use super::partner_rows::fields_of;
@@ -173,13 +174,18 @@ pub(super) fn read_projections(
     from: u64,
     until: u64,
 ) -> Result<Vec<StoredProjection>, StoreError> {
-    let rows: Vec<(ProjectionRow, (bool, Option<i64>))> =
-        fixed::<(ProjectionColumns, FinderColumns)>(NUMBERED)
-            .bind::<BigInt, _>(signed(from))
-            .bind::<BigInt, _>(signed(until))
-            .load(tx.statement())?;
-    let stored = |(row, (found, late)): (ProjectionRow, _)| {
+    let rows: Vec<(ProjectionRow, FinderRow)> = fixed::<(ProjectionColumns, FinderColumns)>(
+        projection!(", asker, shape, late", "WHERE idx >= $1 AND idx < $2 ORDER BY idx"),
+    )
+    .bind::<BigInt, _>(signed(from))
+    .bind::<BigInt, _>(signed(until))
+    .load(tx.statement())?;
+    let askers = rows.iter().map(|(_, (asker, ..))| *asker).collect();
+    let dictionary = Dictionary::read(tx, askers, rows.iter().map(|(_, row)| row.1).collect())?;
+    let stored = |(row, (asker, shape, late)): (ProjectionRow, FinderRow)| {
         let index = unsigned(row.0)?;
+        let found = dictionary.is_asker(asker, asker_of(&row))
+            && dictionary.is_shape(shape, shape_of(&row));
         let projection = projection_of(row).ok().filter(|_| found);
         let projection = projection.map(|(_, projection)| projection);
         Ok(StoredProjection { index, projection, late })
@@ -187,19 +193,21 @@ pub(super) fn read_projections(
     rows.into_iter().map(stored).collect()
 }
 
-type FinderColumns = (Bool, Nullable<BigInt>);
+/// Partner and certificate of a row, empty where it names none.
+fn asker_of(row: &ProjectionRow) -> (&str, &[u8]) {
+    (row.2.as_deref().unwrap_or_default(), row.7.as_deref().unwrap_or_default())
+}
 
-/// The columns of a range, and whether shape and asker of each row are what its columns say.
-const NUMBERED: &str = projection!(
-    ", EXISTS (SELECT 1 FROM ledger_shape s WHERE s.id = p.shape AND s.kind = p.kind \
-         AND s.op = p.op AND s.purpose = coalesce(p.purpose, '') \
-         AND s.reason = coalesce(p.reason, '') AND s.policy = coalesce(p.policy, 0) \
-         AND s.fields = coalesce(p.fields, 0)) \
-     AND EXISTS (SELECT 1 FROM ledger_asker a WHERE a.id = p.asker \
-         AND a.partner = coalesce(p.partner, '') AND (a.certificate = p.certificate \
-             OR (p.certificate IS NULL AND length(a.certificate) = 0))), late",
-    "p WHERE idx >= $1 AND idx < $2 ORDER BY idx"
-);
+/// What a row says besides who, whom and when, in the columns of `ledger_shape`.
+fn shape_of(row: &ProjectionRow) -> ShapeText<'_> {
+    let purpose = row.3.as_deref().unwrap_or_default();
+    let reason = row.6.as_deref().unwrap_or_default();
+    let (policy, fields) = (row.8.unwrap_or_default(), row.9.unwrap_or_default());
+    (&row.1, &row.4, purpose, reason, policy, fields)
+}
+
+type FinderColumns = (Integer, Integer, Nullable<BigInt>);
+type FinderRow = (i32, i32, Option<i64>);
 
 /// The bodies of entries by index, in the order asked for.
 ///

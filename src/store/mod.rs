@@ -9,6 +9,7 @@
 mod checkpointer;
 mod connection;
 mod dialect;
+mod dictionary;
 mod effect;
 mod error;
 mod evidence;
