@@ -4,11 +4,12 @@ use diesel::RunQueryDsl as _;
 use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text};
 
 use super::dialect;
-use super::dictionary::{Dictionary, ShapeText};
+use super::dictionary::Dictionary;
 use super::error::{StoreError, read};
 use super::ledger_rows::{signed, unsigned};
 use super::partner_rows::fields_of;
 use super::statement::fixed;
+use super::told::{Bytes, Told};
 use super::tx::ReadTx;
 use crate::clock::Moment;
 use crate::domain::disclosure::Reason;
@@ -91,19 +92,19 @@ type ProjectionColumns = (
 
 type ProjectionRow = (
     i64,
-    String,
-    Option<String>,
-    Option<String>,
+    Told<Kind>,
+    Option<Told<PartnerId>>,
+    Option<Told<Purpose>>,
     String,
     i64,
-    Option<String>,
-    Option<Vec<u8>>,
+    Option<Told<Reason>>,
+    Option<Bytes<32>>,
     Option<i32>,
     Option<i64>,
     bool,
+    Option<Bytes<16>>,
     Option<Vec<u8>>,
-    Option<Vec<u8>>,
-    Option<String>,
+    Option<Told<Kind>>,
 );
 
 macro_rules! projection {
@@ -129,42 +130,34 @@ pub fn find_projection(tx: &mut ReadTx, index: u64) -> Result<Option<Projection>
 fn projection_of(row: ProjectionRow) -> Result<(u64, Projection), StoreError> {
     let (index, kind, partner, purpose, op, at, reason, certificate, policy, fields, ..) = row;
     let (restricting, salt, hashes, decision) = (row.10, row.11, row.12, row.13);
-    let kind = read(Kind::from_code(&kind), "ledger_projection.kind")?;
-    let partner =
-        partner.as_deref().map(|text| read(text.parse().ok(), "ledger_projection.partner"));
-    let purpose = purpose.as_deref();
-    let purpose = purpose.map(|code| read(Purpose::from_code(code), "ledger_projection.purpose"));
-    let reason = reason.as_deref();
-    let reason = reason.map(|code| read(Reason::from_code(code), "ledger_projection.reason"));
-    let certificate = certificate
-        .as_deref()
-        .map(|bytes| read(bytes.try_into().ok().map(Thumbprint), "ledger_projection.certificate"));
-    let salt = salt.as_deref();
-    let salt = salt.map(|bytes| read(bytes.try_into().ok(), "ledger_projection.response_salt"));
     let hashes = Hash::split(hashes.as_deref().unwrap_or_default());
+    let decided = |Told(kind): Told<Kind>| kind.and_then(Kind::decision);
+    let thumbprint = |Bytes(bytes): Bytes<32>| bytes.map(Thumbprint);
     let projection = Projection {
-        kind,
-        partner: partner.transpose()?,
-        purpose: purpose.transpose()?,
+        kind: read(kind.0, "ledger_projection.kind")?,
+        partner: maybe(partner, |told| told.0, "ledger_projection.partner")?,
+        purpose: maybe(purpose, |told| told.0, "ledger_projection.purpose")?,
         op,
         at: Moment(at),
-        decision: decision
-            .as_deref()
-            .map(|code| read(decision_of(code), "ledger_projection.decision"))
-            .transpose()?,
-        reason: reason.transpose()?,
-        certificate: certificate.transpose()?,
+        decision: maybe(decision, decided, "ledger_projection.decision")?,
+        reason: maybe(reason, |told| told.0, "ledger_projection.reason")?,
+        certificate: maybe(certificate, thumbprint, "ledger_projection.certificate")?,
         policy: policy.map(PolicyVersion),
-        fields: fields.map(|bits| read(fields_of(bits), "ledger_projection.fields")).transpose()?,
+        fields: maybe(fields, fields_of, "ledger_projection.fields")?,
         restricting,
-        response_salt: salt.transpose()?,
+        response_salt: maybe(salt, |bytes| bytes.0, "ledger_projection.response_salt")?,
         item_hashes: read(hashes, "ledger_projection.item_hashes")?,
     };
     Ok((unsigned(index)?, projection))
 }
 
-fn decision_of(code: &str) -> Option<&'static str> {
-    Kind::from_code(code).and_then(Kind::decision)
+/// A column that may be empty, but is not something else.
+fn maybe<V, T>(
+    value: Option<V>,
+    understand: impl FnOnce(V) -> Option<T>,
+    column: &'static str,
+) -> Result<Option<T>, StoreError> {
+    value.map(|value| read(understand(value), column)).transpose()
 }
 
 /// The columns of the entries `from..until`, for the auditor's walk: what cannot be read at all is
@@ -184,26 +177,11 @@ pub(super) fn read_projections(
     let dictionary = Dictionary::read(tx, askers, rows.iter().map(|(_, row)| row.1).collect())?;
     let stored = |(row, (asker, shape, late)): (ProjectionRow, FinderRow)| {
         let index = unsigned(row.0)?;
-        let found = dictionary.is_asker(asker, asker_of(&row))
-            && dictionary.is_shape(shape, shape_of(&row));
-        let projection = projection_of(row).ok().filter(|_| found);
-        let projection = projection.map(|(_, projection)| projection);
+        let projection = projection_of(row).ok().map(|(_, projection)| projection);
+        let projection = projection.filter(|said| dictionary.says((asker, shape), said));
         Ok(StoredProjection { index, projection, late })
     };
     rows.into_iter().map(stored).collect()
-}
-
-/// Partner and certificate of a row, empty where it names none.
-fn asker_of(row: &ProjectionRow) -> (&str, &[u8]) {
-    (row.2.as_deref().unwrap_or_default(), row.7.as_deref().unwrap_or_default())
-}
-
-/// What a row says besides who, whom and when, in the columns of `ledger_shape`.
-fn shape_of(row: &ProjectionRow) -> ShapeText<'_> {
-    let purpose = row.3.as_deref().unwrap_or_default();
-    let reason = row.6.as_deref().unwrap_or_default();
-    let (policy, fields) = (row.8.unwrap_or_default(), row.9.unwrap_or_default());
-    (&row.1, &row.4, purpose, reason, policy, fields)
 }
 
 type FinderColumns = (Integer, Integer, Nullable<BigInt>);

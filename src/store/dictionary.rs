@@ -13,12 +13,14 @@ use super::connection::AnyConnection;
 use super::error::StoreError;
 use super::statement::fixed;
 use super::tx::ReadTx;
+use crate::domain::disclosure::Reason;
+use crate::domain::purpose::Purpose;
+use crate::id::{PartnerId, Thumbprint};
+use crate::ledger::Projection;
 
 type ShapeColumns = (Integer, Text, Text, Text, Text, Integer, BigInt);
 type ShapeRow = (i32, String, String, String, String, i32, i64);
-
-/// Kind, operation, purpose, reason, policy and fields, as the columns have them.
-pub(super) type ShapeText<'a> = (&'a str, &'a str, &'a str, &'a str, i32, i64);
+type Asker = (Option<PartnerId>, Option<Thumbprint>);
 
 /// Rows of the numbers that are given: as an array, or as a list in JSON.
 macro_rules! of_numbers {
@@ -41,11 +43,11 @@ macro_rules! of_numbers {
 /// See the [module](self).
 pub(super) struct Dictionary {
     shapes: HashMap<i32, ShapeRow>,
-    askers: HashMap<i32, (String, Vec<u8>)>,
+    askers: HashMap<i32, Asker>,
 }
 
 impl Dictionary {
-    /// Reads the rows of these askers and shapes, as far as they are there.
+    /// Reads the rows of these askers and shapes, as far as they are there and can be read.
     pub(super) fn read(
         tx: &mut ReadTx,
         askers: HashSet<i32>,
@@ -63,23 +65,38 @@ impl Dictionary {
             "SELECT id, partner, certificate FROM ledger_asker WHERE id",
             askers
         );
+        let asker = |(id, partner, certificate): (i32, String, Vec<u8>)| {
+            Some((id, asker_of(&partner, &certificate)?))
+        };
         Ok(Self {
             shapes: shapes.into_iter().map(|row| (row.0, row)).collect(),
-            askers: askers.into_iter().map(|(id, partner, one)| (id, (partner, one))).collect(),
+            askers: askers.into_iter().filter_map(asker).collect(),
         })
     }
 
-    /// Whether the number stands for this partner and certificate; empty where there is none.
-    pub(super) fn is_asker(&self, number: i32, (partner, certificate): (&str, &[u8])) -> bool {
-        let found = self.askers.get(&number);
-        found.is_some_and(|(one, other)| one == partner && other == certificate)
+    /// Whether these numbers stand for the asker and the shape of a row with such columns.
+    pub(super) fn says(&self, (asker, shape): (i32, i32), of: &Projection) -> bool {
+        if self.askers.get(&asker) != Some(&(of.partner, of.certificate)) {
+            return false;
+        }
+        let Some((_, kind, op, purpose, reason, policy, fields)) = self.shapes.get(&shape) else {
+            return false;
+        };
+        kind == of.kind.code()
+            && *op == of.op
+            && purpose == of.purpose.map_or("", Purpose::code)
+            && reason == of.reason.map_or("", Reason::code)
+            && *policy == of.policy.map_or(0, |version| version.0)
+            && *fields == of.fields.map_or(0, |fields| i64::from(fields.bits()))
     }
+}
 
-    /// Whether the number stands for this shape.
-    pub(super) fn is_shape(&self, number: i32, shape: ShapeText<'_>) -> bool {
-        let found = self.shapes.get(&number);
-        found.is_some_and(|(_, kind, op, purpose, reason, policy, fields)| {
-            (&**kind, &**op, &**purpose, &**reason, *policy, *fields) == shape
-        })
-    }
+/// Partner and certificate of a row, which are empty where there is none.
+fn asker_of(partner: &str, certificate: &[u8]) -> Option<Asker> {
+    let partner = Some(partner).filter(|partner| !partner.is_empty());
+    let certificate = Some(certificate).filter(|certificate| !certificate.is_empty());
+    Some((
+        partner.map(str::parse).transpose().ok()?,
+        certificate.map(<[u8; 32]>::try_from).transpose().ok()?.map(Thumbprint),
+    ))
 }

@@ -20,6 +20,7 @@ mod record_rows;
 mod schema;
 mod shelf;
 mod statement;
+mod told;
 mod track_rounds;
 mod track_rows;
 mod track_texts;

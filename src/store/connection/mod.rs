@@ -10,7 +10,7 @@ use diesel::RunQueryDsl as _;
 use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::Text;
 
-pub(super) use multi::AnyConnection;
+pub(super) use multi::{AnyConnection, MultiBackend, MultiRawValue};
 pub(super) use postgres::PgConnection;
 pub(super) use sqlite::{Checkpoint, checkpoint};
 
