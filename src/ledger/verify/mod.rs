@@ -8,27 +8,25 @@ mod links;
 mod receipts;
 mod records;
 mod tree;
+mod walk;
 
 use std::{fmt, thread};
 
 use crate::merkle::key::Verifier;
 use crate::merkle::note::Note;
 use crate::merkle::proof::TreeHead;
-use crate::merkle::tile::WIDTH;
 
 use super::entry::ReadEntry;
 use super::log_key::{KeyChange, KeyHistory};
 use super::{Archive, Head, Link, Records, ShelfError};
+
+use walk::{STRIDE, walk};
 
 pub use checkpoints::{KeptLine, Witnessed, kept};
 pub use receipts::{ReceiptError, VerifiedReceipt, verify_receipt};
 
 /// Most findings that a report lists; the walk goes on and counts the rest.
 pub const FINDINGS_MAX: usize = 1000;
-
-/// Entries that are read at once: 16 tiles. Some 2 MB, and 40 MB where each has a page of 100 items;
-/// one stride per core is in memory.
-const STRIDE: u64 = 16 * 256;
 
 /// What is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -309,43 +307,5 @@ pub fn everything<R: Records>(
     let min_index = records.min_index()?;
     let newest = records.newest_time()?;
     seen.compare((&head, newest), plan.from.max(min_index), min_index, &mut report);
-    Ok(report)
-}
-
-/// Reads the ledger in strides; every stride goes through the tree and then through `also`.
-fn walk<A: Archive>(
-    archive: &mut A,
-    plan: &Plan,
-    mut progress: impl FnMut(Progress),
-    mut also: impl FnMut(&mut A, u64, Vec<Vec<u8>>, &mut Report) -> Result<(), ShelfError>,
-) -> Result<Report, ShelfError> {
-    let head = archive.head()?;
-    let mut report = Report::of(&head);
-    let (mut climb, mut from) = (tree::Climb::default(), 0);
-    let pruned = plan.from.max(archive.min_index()?);
-    let pruned = (pruned - pruned % u64::from(WIDTH)).min(head.size());
-    while from < head.size() {
-        let end = if from < pruned { pruned } else { head.size() };
-        let until = (from + STRIDE).min(end);
-        if from < pruned {
-            climb.stored(archive, (from, until), &mut report)?;
-        } else {
-            let bodies = archive.bodies(from, until)?;
-            if bodies.is_empty() {
-                // Nothing at all where entries should be: the head counts what is not there.
-                report.add(Finding::Head("size"));
-                return Ok(report);
-            }
-            climb.bodies(archive, (from, until), &bodies, &mut report)?;
-            also(archive, from, bodies, &mut report)?;
-            report.entries += until - from;
-        }
-        from = until;
-        progress(Progress { done: until, sound: report.is_sound() });
-    }
-    if !archive.bodies(head.size(), head.size().saturating_add(1))?.is_empty() {
-        report.add(Finding::Head("size"));
-    }
-    climb.compare(&head.frontier, &mut report);
     Ok(report)
 }

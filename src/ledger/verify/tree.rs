@@ -24,21 +24,41 @@ struct Level {
     pending: Vec<Hash>,
 }
 
+/// The hashes over a stretch of bodies that begins a tile: all that can be computed before the
+/// stretch in front of it is known.
+pub(super) struct Leaves {
+    bodies: Vec<Vec<u8>>,
+    hashes: Vec<Hash>,
+    /// Those of the full tiles.
+    roots: Vec<Hash>,
+}
+
+impl Leaves {
+    /// Hashes the bodies on all cores.
+    pub(super) fn of(bodies: Vec<Vec<u8>>) -> Self {
+        let hashes = on_all_cores(&bodies, |body| Hash::leaf(body));
+        let roots = hashes.chunks_exact(usize::from(WIDTH)).map(root_of).collect();
+        Self { bodies, hashes, roots }
+    }
+}
+
 impl Climb {
-    /// Hashes the bodies of `from..until` (`from` begins a tile) and compares all tiles above.
-    pub(super) fn bodies<A: Archive>(
+    /// Takes what the bodies of `from..until` give (`from` begins a tile) and compares all tiles
+    /// above. Gives the bodies back.
+    pub(super) fn leaves<A: Archive>(
         &mut self,
         archive: &mut A,
         (from, until): (u64, u64),
-        bodies: &[Vec<u8>],
+        leaves: Leaves,
         report: &mut Report,
-    ) -> Result<(), ShelfError> {
-        let mut leaves = on_all_cores(bodies, |body| Hash::leaf(body));
-        for missing in from.saturating_add(count(&leaves))..until {
+    ) -> Result<Vec<Vec<u8>>, ShelfError> {
+        let Leaves { bodies, mut hashes, roots } = leaves;
+        for missing in from.saturating_add(count(&hashes))..until {
             report.add(Finding::Entry(missing));
-            leaves.push(Hash::of_nothing());
+            hashes.push(Hash::of_nothing());
         }
-        self.add(archive, 0, leaves, report)
+        self.add(archive, 0, (hashes, roots), report)?;
+        Ok(bodies)
     }
 
     /// Takes the leaf hashes of pruned entries from their tiles.
@@ -53,17 +73,18 @@ impl Climb {
             let tile = archive.tile(0, n)?.filter(crate::merkle::tile::Tile::is_full);
             let hashes = tile.map(|tile| tile.hashes().to_vec());
             let nothing = || vec![Hash::of_nothing(); usize::from(WIDTH)];
-            self.add(archive, 0, hashes.unwrap_or_else(nothing), report)?;
+            self.add(archive, 0, (hashes.unwrap_or_else(nothing), Vec::new()), report)?;
         }
         Ok(())
     }
 
-    /// Adds hashes to a level; every tile that becomes full is compared and passed up.
+    /// Adds hashes to a level, with the roots of the tiles that they begin with as far as those are
+    /// known; every tile that becomes full is compared and passed up.
     fn add<A: Archive>(
         &mut self,
         archive: &mut A,
         level: u8,
-        hashes: Vec<Hash>,
+        (hashes, known): (Vec<Hash>, Vec<Hash>),
         report: &mut Report,
     ) -> Result<(), ShelfError> {
         let place = usize::from(level);
@@ -71,6 +92,8 @@ impl Climb {
             self.levels.resize_with(place + 1, Level::default);
         }
         let Some(held) = self.levels.get_mut(place) else { return Ok(()) };
+        // A tile that was begun before is another one.
+        let mut roots = if held.pending.is_empty() { known } else { Vec::new() };
         held.pending.extend(hashes);
         let tail = held.pending.len() - held.pending.len() % usize::from(WIDTH);
         let rest = held.pending.split_off(tail);
@@ -78,7 +101,8 @@ impl Climb {
         let tiles: Vec<&[Hash]> = run.chunks(usize::from(WIDTH)).collect();
         let first = held.full;
         held.full += count(&tiles);
-        let roots = on_all_cores(&tiles, |tile| root_of(tile));
+        let rest = tiles.get(roots.len()..).unwrap_or_default();
+        roots.extend(on_all_cores(rest, |tile| root_of(tile)));
         let stored = archive.tile_roots(level, first, first + count(&tiles))?;
         let mut settled = Vec::with_capacity(tiles.len());
         let beside = stored.iter().copied().map(Some).chain(std::iter::repeat(None));
@@ -87,7 +111,10 @@ impl Climb {
             let computed = Computed { level, n, hashes, root, beside };
             settled.push(computed.settle(archive, report)?);
         }
-        if settled.is_empty() { Ok(()) } else { self.add(archive, level + 1, settled, report) }
+        if settled.is_empty() {
+            return Ok(());
+        }
+        self.add(archive, level + 1, (settled, Vec::new()), report)
     }
 
     /// Compares the unfinished tiles of all levels with the head.
