@@ -76,8 +76,11 @@ pub async fn settle(
         }
         Verdict::At(seen) => at(gateway, witness, seen).await,
         Verdict::Forked => {
+            // The alarm must be raised whether or not the database answers: then we hold at least
+            // what was handed in.
+            let have = sizes(gateway).await.map_or(question.size, |(have, _)| have);
             let by = format!("witness {}", witness.name);
-            stop(gateway, Alarm::Forked { size: question.size, by })
+            stop(gateway, Alarm::Forked { have, size: question.size, by })
         }
         Verdict::Later(why) => Ok(Next::Wait(why.to_owned())),
         Verdict::Misconfigured(status) => Ok(Next::Wait(format!(
@@ -89,12 +92,7 @@ pub async fn settle(
 /// The witness names a size. Another replica may have shown it more than we knew, so the head is
 /// read anew before that is called a rollback.
 async fn at(gateway: &Gateway, witness: &Witness, seen: u64) -> Result<Next, Error> {
-    let read = gateway.store.read(|tx: &mut ReadTx| {
-        let have = tx.head().map_err(|error| StoreError::Busy(error.to_string()))?.size();
-        let published = checkpoint_rows::newest_checkpoint(tx)?.map_or(0, |newest| newest.size);
-        Ok::<_, StoreError>((have, published))
-    });
-    let (have, published) = read.await?;
+    let (have, published) = sizes(gateway).await?;
     if seen > have {
         let by = format!("witness {}", witness.name);
         return stop(gateway, Alarm::RolledBack { have, seen, by });
@@ -103,6 +101,16 @@ async fn at(gateway: &Gateway, witness: &Witness, seen: u64) -> Result<Next, Err
         return Ok(Next::Wait("it is ahead of what is published here".to_owned()));
     }
     Ok(Next::AskFrom(seen))
+}
+
+/// Number of entries here, and of those the published ones.
+async fn sizes(gateway: &Gateway) -> Result<(u64, u64), Error> {
+    let read = gateway.store.read(|tx: &mut ReadTx| {
+        let have = tx.head().map_err(|error| StoreError::Busy(error.to_string()))?.size();
+        let published = checkpoint_rows::newest_checkpoint(tx)?.map_or(0, |newest| newest.size);
+        Ok::<_, StoreError>((have, published))
+    });
+    Ok(read.await?)
 }
 
 fn stop(gateway: &Gateway, alarm: Alarm) -> Result<Next, Error> {

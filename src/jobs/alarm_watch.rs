@@ -97,7 +97,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("evidence");
         assert_eq!(standing(&folder).unwrap(), None);
-        let alarm = Alarm::Forked { size: 7, by: "git".to_owned() };
+        let alarm = Alarm::Forked { have: 9, size: 7, by: "git".to_owned() };
         let at = "2026-11-26T10:00:00.000Z";
         keep(&folder, at, &alarm, (Some("ours\n"), Some("theirs\n"))).unwrap();
         let later = Alarm::RolledBack { have: 1, seen: 2, by: "file".to_owned() };

@@ -124,7 +124,7 @@ fn follows<A: Archive>(
     last: &Published,
     head: TreeHead,
 ) -> Result<(), Unpublishable> {
-    let forked = || Alarm::Forked { size: last.size, by: BY.to_owned() };
+    let forked = || Alarm::Forked { have: head.size, size: last.size, by: BY.to_owned() };
     if head.size < last.size {
         let (have, seen) = (head.size, last.size);
         return Err(Alarm::RolledBack { have, seen, by: BY.to_owned() }.into());

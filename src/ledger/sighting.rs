@@ -59,6 +59,6 @@ pub fn hold_against<A: Archive>(
     if root_at(archive, seen.size)? == seen.root {
         Ok(Sighting::Agrees(seen.size))
     } else {
-        Ok(Sighting::Contradicts(Alarm::Forked { size: seen.size, by }))
+        Ok(Sighting::Contradicts(Alarm::Forked { have, size: seen.size, by }))
     }
 }

@@ -275,7 +275,7 @@ fn an_alarm_stops_what_waits_what_comes_and_what_is_being_committed() {
     let waits = sequencer.submit(Draft::new(withhold(1)));
     let alarm = Alarm::RolledBack { have: 1, seen: 7, by: "w1".to_owned() };
     sequencer.stop(alarm.clone());
-    sequencer.stop(Alarm::Forked { size: 1, by: "later".to_owned() });
+    sequencer.stop(Alarm::Forked { have: 1, size: 1, by: "later".to_owned() });
     let stopped = SequencerError::Stopped(alarm.clone());
     assert_eq!(sequencer.submit(Draft::new(withhold(2))).wait().unwrap_err(), stopped);
     gate.wait();

@@ -100,7 +100,7 @@ fn a_rollback_and_a_fork_are_found_and_both_sizes_named() {
             assert_eq!(round(&world.gateway, &anchor, true).await, Round::Stopped);
             let by = anchor.name.clone();
             let alarm = if forked {
-                Alarm::Forked { size: have, by }
+                Alarm::Forked { have, size: have, by }
             } else {
                 Alarm::RolledBack { have, seen, by }
             };

@@ -182,7 +182,9 @@ fn a_published_checkpoint_that_the_ledger_does_not_continue_stops_it() {
                     Alarm::RolledBack { have, seen: there, .. } => {
                         assert!(ahead && (*have, *there) == (size, seen));
                     }
-                    Alarm::Forked { size: at, .. } => assert!(spoiled && *at == size),
+                    Alarm::Forked { have, size: at, .. } => {
+                        assert!(spoiled && (*have, *at) == (size, size));
+                    }
                 }
                 assert_eq!(world.gateway.alarm_raised(), Some(alarm.clone()));
                 assert!(!world.gateway.is_ready() && !world.gateway.is_broken());

@@ -209,7 +209,8 @@ fn a_bundle_carries_the_cosignatures_of_what_the_witnesses_saw_and_no_others() {
     }
 }
 
-/// Runs one turn against a fake and gives its outcome, the alarm, and the sizes it asked from.
+/// Runs one turn against a fake and gives its outcome, the alarm, the sizes it asked from, and the
+/// published size; the ledger holds one entry more.
 async fn one_turn(
     mut answer: impl FnMut(&AddCheckpoint) -> Reply + Send + 'static,
 ) -> (Result<(), Trouble>, Option<Alarm>, Vec<u64>, u64) {
@@ -217,6 +218,8 @@ async fn one_turn(
     let fake = Fake::start(move |request| answer(request));
     let (gateway, _) = gateway(&world, &[&fake.url]);
     let size = checkpoints::publish(&gateway).await.unwrap().size;
+    world.people(1).await;
+    assert_eq!(world.verify().head.size, size + 1);
     let witness = witnesses::list(&gateway).remove(0);
     let outcome = ask(&gateway, &witness, &mut 0).await;
     let stopped = gateway.alarm_raised();
@@ -252,7 +255,7 @@ fn a_witness_that_has_seen_more_than_we_have_raises_the_rollback_alarm() {
         let (outcome, alarm, _, size) = one_turn(|request| sized(size_of(request) + 5)).await;
         assert!(matches!(outcome, Err(Trouble::Story(_))));
         let by = "witness w1".to_owned();
-        assert_eq!(alarm, Some(Alarm::RolledBack { have: size, seen: size + 5, by }));
+        assert_eq!(alarm, Some(Alarm::RolledBack { have: size + 1, seen: size + 5, by }));
     });
 }
 
@@ -263,7 +266,11 @@ fn another_history_raises_the_fork_alarm_however_it_is_said() {
             let reply = move |_: &AddCheckpoint| Reply::Text(status, kind, String::new());
             let (_, alarm, _, size) = one_turn(reply).await;
             let by = "witness w1".to_owned();
-            assert_eq!(alarm, Some(Alarm::Forked { size, by }), "{status} {kind:?}");
+            assert_eq!(
+                alarm,
+                Some(Alarm::Forked { have: size + 1, size, by }),
+                "{status} {kind:?}"
+            );
         }
     });
 }
