@@ -69,13 +69,15 @@ pub(super) fn make_room(connection: &mut AnyConnection) -> Result<i64, StoreErro
     }
 }
 
-/// Begins a write transaction on the evidence tables, one at a time over all replicas. `SQLite`
-/// has one lock for everything, and the sequencer takes it often: this one waits longer.
+/// Begins a write transaction on the evidence tables, one at a time over all replicas, with one
+/// snapshot that begins once the lock is held: the keys that sign must be those of the head that
+/// is signed. `SQLite` has one lock for everything, and the sequencer takes it often: this one
+/// waits longer.
 pub(super) fn begin_evidence(connection: &mut AnyConnection) -> Result<(), StoreError> {
     let begin = match connection {
         AnyConnection::Sqlite(_) => "PRAGMA busy_timeout = 2000; BEGIN IMMEDIATE",
         AnyConnection::Postgres(_) => {
-            "BEGIN ISOLATION LEVEL READ COMMITTED; \
+            "BEGIN ISOLATION LEVEL REPEATABLE READ; \
              LOCK TABLE ledger_checkpoint IN SHARE ROW EXCLUSIVE MODE"
         }
     };

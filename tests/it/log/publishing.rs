@@ -5,11 +5,11 @@ use fieldgate::flows::{Alarm, Error, Gateway, checkpoints};
 use fieldgate::id::RequestId;
 use fieldgate::ledger::publishing::Published;
 use fieldgate::ledger::verify::{self, Plan};
-use fieldgate::ledger::{Draft, Entry, Facts, Kind, Sequencer, SequencerError};
+use fieldgate::ledger::{Archive as _, Draft, Entry, Facts, Kind, Sequencer, SequencerError};
 use fieldgate::merkle::checkpoint::Checkpoint;
 use fieldgate::merkle::note::Note;
 use fieldgate::secret::random;
-use fieldgate::store::{Effect, Store, StoreError, checkpoint_rows};
+use fieldgate::store::{Effect, EvidenceTx, Store, StoreError, checkpoint_rows};
 
 use crate::harness::world::{replica_at, signer};
 use crate::harness::{Database, World, databases, wait};
@@ -172,9 +172,7 @@ fn a_published_checkpoint_that_the_ledger_does_not_continue_stops_it() {
                     Checkpoint { origin: crate::harness::world::ORIGIN.into(), size: seen, root };
                 let note = other.sign(&[signer()]).unwrap().to_string();
                 let row = Published { size: seen, note, at: Moment(0) };
-                let keep = move |tx: &mut fieldgate::store::EvidenceTx| {
-                    checkpoint_rows::insert_checkpoint(tx, &row)
-                };
+                let keep = move |tx: &mut EvidenceTx| checkpoint_rows::insert_checkpoint(tx, &row);
                 world.store.keep(keep).await.unwrap();
                 let stopped = checkpoints::publish(&world.gateway).await.unwrap_err();
                 let Error::Stopped(alarm) = stopped else { panic!("{stopped}") };
@@ -192,5 +190,24 @@ fn a_published_checkpoint_that_the_ledger_does_not_continue_stops_it() {
                 assert_eq!(refused, SequencerError::Stopped(alarm));
             });
         }
+    }
+}
+
+#[test]
+fn what_is_published_is_read_in_one_snapshot_while_others_append() {
+    // SQLite's writer lock keeps everybody else out for so long.
+    for database in databases().into_iter().filter(|one| *one == Database::Postgres) {
+        wait(async {
+            let world = World::new(database).await;
+            let sequencer = world.sequencer.clone();
+            let keep = move |tx: &mut EvidenceTx| {
+                let before = tx.head().unwrap().size();
+                let grown = wait(append(&sequencer));
+                Ok::<_, StoreError>((before, grown, tx.head().unwrap().size()))
+            };
+            let (before, grown, after) = world.store.keep(keep).await.unwrap();
+            assert!(grown > before);
+            assert_eq!(after, before, "keys of one moment would sign the head of another");
+        });
     }
 }
