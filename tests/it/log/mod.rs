@@ -8,4 +8,6 @@ mod rotation;
 
 pub mod witness_client;
 
+mod witness_run;
+
 pub mod witness_server;

@@ -16,7 +16,7 @@ use fieldgate::merkle::cosignature;
 use fieldgate::merkle::key::{KeyType, Signer, Verifier};
 use fieldgate::merkle::note::Note;
 use fieldgate::merkle::policy::{Policy, Unconvinced};
-use fieldgate::store::{ReadTx, checkpoint_rows, key_rows, witness_rows};
+use fieldgate::store::{Effect, ReadTx, checkpoint_rows, key_rows, witness_rows};
 use fieldgate::vault::authority::to_pem;
 use fieldgate::vault::keyring::Keyring;
 
@@ -26,20 +26,20 @@ use crate::harness::world::{actor, signer};
 use crate::harness::{Database, World, databases, wait};
 
 /// What a fake witness answers to a request.
-enum Reply {
+pub enum Reply {
     Text(u16, &'static str, String),
     /// Nothing, while the connection stays open.
     Silence,
 }
 
 /// A witness that answers as a test likes; it ends with the test binary.
-struct Fake {
-    url: String,
-    asked: Arc<Mutex<Vec<AddCheckpoint>>>,
+pub struct Fake {
+    pub url: String,
+    pub asked: Arc<Mutex<Vec<AddCheckpoint>>>,
 }
 
 impl Fake {
-    fn start(mut answer: impl FnMut(&AddCheckpoint) -> Reply + Send + 'static) -> Self {
+    pub fn start(mut answer: impl FnMut(&AddCheckpoint) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/some/prefix", listener.local_addr().unwrap());
         let asked: Arc<Mutex<Vec<AddCheckpoint>>> = Arc::default();
@@ -70,8 +70,14 @@ impl Fake {
         Self { url, asked }
     }
 
-    fn olds(&self) -> Vec<u64> {
+    /// The sizes that it was asked from.
+    pub fn olds(&self) -> Vec<u64> {
         self.asked.lock().unwrap().iter().map(|request| request.old).collect()
+    }
+
+    /// What it was asked so far is of no interest any more.
+    pub fn forget(&self) {
+        self.asked.lock().unwrap().clear();
     }
 }
 
@@ -91,11 +97,11 @@ fn read(stream: &mut TcpStream) -> Option<AddCheckpoint> {
     }
 }
 
-fn cosigner(seed: u8) -> Signer {
+pub fn cosigner(seed: u8) -> Signer {
     Signer::from_seed(&format!("w{seed}.example.com"), KeyType::Witness, &[seed; 32]).unwrap()
 }
 
-fn line(seed: u8, request: &AddCheckpoint) -> String {
+pub fn line(seed: u8, request: &AddCheckpoint) -> String {
     cosignature::sign(request.note.text(), &cosigner(seed), 1_800_000_000).unwrap().to_line()
 }
 
@@ -103,16 +109,21 @@ fn size_of(request: &AddCheckpoint) -> u64 {
     request.admit(&[signer().verifier().clone()]).unwrap().size
 }
 
-fn ok(body: String) -> Reply {
+pub fn ok(body: String) -> Reply {
     Reply::Text(200, "text/plain; charset=utf-8", body)
 }
 
-fn sized(size: u64) -> Reply {
+pub fn sized(size: u64) -> Reply {
     Reply::Text(409, "text/x.tlog.size", format!("{size}\n"))
 }
 
 /// A gateway on a world whose policy asks for all of these witnesses.
-fn gateway(world: &World, urls: &[&str]) -> (Gateway, Sequencer<fieldgate::store::Effect>) {
+fn gateway(world: &World, urls: &[&str]) -> (Gateway, Sequencer<Effect>) {
+    gateway_at(world, urls, Clock::System)
+}
+
+/// The same by a clock of one's own.
+pub fn gateway_at(world: &World, urls: &[&str], clock: Clock) -> (Gateway, Sequencer<Effect>) {
     let mut text = format!("log {}\n", signer().verifier());
     let mut names = String::new();
     for (seed, url) in (1..).zip(urls) {
@@ -125,12 +136,11 @@ fn gateway(world: &World, urls: &[&str]) -> (Gateway, Sequencer<fieldgate::store
     let sequencer = Sequencer::start(world.store.shelf(), vec![signer()]).unwrap();
     let policy = Policy::parse(text.as_bytes()).unwrap();
     let notary = Notary::new(vec![signer()]).judged_by(policy);
-    let clock = Clock::System;
     let gateway = Gateway::new(world.store.clone(), sequencer.clone(), (keyring, notary), clock);
     (gateway, sequencer)
 }
 
-async fn ask(gateway: &Gateway, witness: &Witness, seen: &mut u64) -> Result<(), Trouble> {
+pub async fn ask(gateway: &Gateway, witness: &Witness, seen: &mut u64) -> Result<(), Trouble> {
     install_provider();
     turn(gateway, witness, &client().unwrap(), seen).await
 }
@@ -256,6 +266,19 @@ fn a_witness_that_has_seen_more_than_we_have_raises_the_rollback_alarm() {
         assert!(matches!(outcome, Err(Trouble::Story(_))));
         let by = "witness w1".to_owned();
         assert_eq!(alarm, Some(Alarm::RolledBack { have: size + 1, seen: size + 5, by }));
+    });
+}
+
+#[test]
+fn a_witness_that_is_ahead_of_what_is_published_but_not_of_the_ledger_is_waited_for() {
+    wait(async {
+        let (outcome, alarm, olds, _) = one_turn(|request| sized(size_of(request) + 1)).await;
+        let Err(Trouble::Waits(why)) = outcome else { panic!("{outcome:?}") };
+        assert!(why.contains("ahead of what is published"), "{why}");
+        assert_eq!((alarm, olds), (None, vec![0]));
+        let (.., alarm, _, size) = one_turn(|request| sized(size_of(request) + 2)).await;
+        let by = "witness w1".to_owned();
+        assert_eq!(alarm, Some(Alarm::RolledBack { have: size + 1, seen: size + 2, by }));
     });
 }
 

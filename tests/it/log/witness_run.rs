@@ -1,0 +1,124 @@
+//! Witnesses over time: rolled back, and outrun by another replica.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use fieldgate::clock::{Clock, SECOND};
+use fieldgate::flows::{checkpoints, cosign, witnesses};
+use fieldgate::ledger::witness::cosigner::Cosigner;
+use fieldgate::merkle::add_checkpoint::AddCheckpoint;
+use fieldgate::merkle::note::Note;
+use fieldgate::merkle::policy::Policy;
+use fieldgate::store::WitnessStore;
+use fieldgate::store::witness_rows::{self, Cosignature};
+
+use super::witness_client::{Fake, Reply, ask, cosigner, gateway_at, line, ok, sized};
+use crate::harness::world::{replica_at, signer};
+use crate::harness::{World, databases, wait};
+
+/// A witness with a memory in a file, as `fieldgate witness` is one.
+fn honest(file: &std::path::Path) -> cosign::Witness {
+    let cosigner = Cosigner::new(cosigner(1), vec![signer().verifier().clone()]).unwrap();
+    cosign::Witness::new(cosigner, WitnessStore::open(file).unwrap(), Clock::System)
+}
+
+fn reply(witness: &cosign::Witness, request: &AddCheckpoint) -> Reply {
+    match wait(witness.add_checkpoint(request.to_string().into_bytes())).unwrap() {
+        Ok(line) => ok(line),
+        Err(cosign::Refusal::Moved { latest }) => sized(latest),
+        Err(refused) => Reply::Text(422, "text/plain", refused.to_string()),
+    }
+}
+
+/// The lines that are kept below the checkpoint of a size.
+fn kept(world: &World, size: u64) -> Vec<Cosignature> {
+    world.store.read_blocking(move |tx| witness_rows::list_cosignatures(tx, size)).unwrap()
+}
+
+#[test]
+fn a_witness_that_was_rolled_back_is_led_on_from_where_it_stands() {
+    for database in databases() {
+        wait(async {
+            let (world, dir) = (World::new(database).await, tempfile::tempdir().unwrap());
+            // What it remembers today, what its backup of yesterday does, and nothing at all.
+            let memories =
+                ["today", "yesterday", "lost"].map(|name| honest(&dir.path().join(name)));
+            let stands_on = Arc::new(AtomicUsize::new(0));
+            let on = Arc::clone(&stands_on);
+            let fake =
+                Fake::start(move |request| reply(&memories[on.load(Ordering::SeqCst)], request));
+            let clock = Clock::fixed(Clock::System.now());
+            let (gateway, _) = gateway_at(&world, &[&fake.url], clock.clone());
+            let witness = witnesses::list(&gateway).remove(0);
+            let grow = async || {
+                world.people(1).await;
+                clock.advance(SECOND);
+                checkpoints::publish(&gateway).await.unwrap().size
+            };
+            let first = grow().await;
+            let mut seen = 0;
+            ask(&gateway, &witness, &mut seen).await.unwrap();
+            stands_on.store(1, Ordering::SeqCst);
+            ask(&gateway, &witness, &mut 0).await.unwrap();
+            stands_on.store(0, Ordering::SeqCst);
+            let second = grow().await;
+            ask(&gateway, &witness, &mut seen).await.unwrap();
+            assert_eq!((seen, kept(&world, second).len()), (second, 1));
+            assert!(first < second);
+
+            stands_on.store(1, Ordering::SeqCst);
+            let third = grow().await;
+            fake.forget();
+            ask(&gateway, &witness, &mut seen).await.unwrap();
+            assert_eq!(fake.olds(), [second, first], "it names the size that it went back to");
+            assert_eq!((seen, kept(&world, third).len()), (third, 1));
+            let served = witnesses::published(&gateway).await.unwrap().unwrap();
+            let note = Note::parse(served.as_bytes()).unwrap();
+            assert_eq!(policy_of_one().check(&note).unwrap().size, third);
+
+            stands_on.store(2, Ordering::SeqCst);
+            let fourth = grow().await;
+            fake.forget();
+            ask(&gateway, &witness, &mut seen).await.unwrap();
+            assert_eq!((fake.olds(), kept(&world, fourth).len()), (vec![third, 0], 1));
+            assert_eq!(gateway.alarm_raised(), None, "what a witness forgets is its own affair");
+        });
+    }
+}
+
+fn policy_of_one() -> Policy {
+    let (log, witness) = (signer(), cosigner(1));
+    let text = format!("log {}\nwitness w1 {}\nquorum w1\n", log.verifier(), witness.verifier());
+    Policy::parse(text.as_bytes()).unwrap()
+}
+
+#[test]
+fn a_witness_to_whom_another_replica_showed_more_is_asked_from_there() {
+    for database in databases() {
+        wait(async {
+            let world = World::new(database).await;
+            let clock = Clock::fixed(Clock::System.now());
+            let (other, others) = replica_at(&world.url, &world.master, clock.clone());
+            // While our request is on its way the other replica publishes, and is quicker.
+            let (quick, hand) = (other.clone(), clock.clone());
+            let mut shown = None;
+            let fake = Fake::start(move |request| {
+                let known = *shown.get_or_insert_with(|| {
+                    hand.advance(SECOND);
+                    wait(checkpoints::publish(&quick)).unwrap().size
+                });
+                if request.old == known { ok(line(1, request)) } else { sized(known) }
+            });
+            let (gateway, _) = gateway_at(&world, &[&fake.url], clock.clone());
+            let size = checkpoints::publish(&gateway).await.unwrap().size;
+            world.people(1).await;
+            let witness = witnesses::list(&gateway).remove(0);
+            let mut seen = 0;
+            ask(&gateway, &witness, &mut seen).await.unwrap();
+            assert_eq!((seen, fake.olds()), (size + 1, vec![0, size + 1]));
+            assert_eq!((kept(&world, size).len(), kept(&world, size + 1).len()), (0, 1));
+            assert_eq!(gateway.alarm_raised(), None);
+            others.close();
+        });
+    }
+}
