@@ -1,20 +1,26 @@
-//! Witnesses over time: rolled back, and outrun by another replica.
+//! Witnesses over time: rolled back, outrun by another replica, slow, failing.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use fieldgate::clock::{Clock, SECOND};
-use fieldgate::flows::{checkpoints, cosign, witnesses};
+use fieldgate::flows::outside::Outsider;
+use fieldgate::flows::{Gateway, checkpoints, cosign, witnesses};
+use fieldgate::jobs::publisher::{self, Publishing};
+use fieldgate::jobs::witness::run;
 use fieldgate::ledger::witness::cosigner::Cosigner;
 use fieldgate::merkle::add_checkpoint::AddCheckpoint;
 use fieldgate::merkle::note::Note;
 use fieldgate::merkle::policy::Policy;
 use fieldgate::store::WitnessStore;
 use fieldgate::store::witness_rows::{self, Cosignature};
+use tokio::sync::watch;
 
 use super::witness_client::{Fake, Reply, ask, cosigner, gateway_at, line, ok, sized};
+use crate::harness::process::{install_provider, until};
 use crate::harness::world::{replica_at, signer};
-use crate::harness::{World, databases, wait};
+use crate::harness::{Database, World, databases, wait};
 
 /// A witness with a memory in a file, as `fieldgate witness` is one.
 fn honest(file: &std::path::Path) -> cosign::Witness {
@@ -121,4 +127,75 @@ fn a_witness_to_whom_another_replica_showed_more_is_asked_from_there() {
             others.close();
         });
     }
+}
+
+/// What the gateway says of one of its witnesses.
+fn outsider(gateway: &Gateway, name: &str) -> Option<Outsider> {
+    gateway.outside().list().into_iter().find(|one| one.name == format!("witness {name}"))
+}
+
+#[test]
+fn a_silent_witness_holds_up_no_other() {
+    wait(async {
+        install_provider();
+        let world = World::new(Database::Sqlite).await;
+        let silent = Fake::start(|_| Reply::Silence);
+        let quick = Fake::start(|request| ok(line(2, request)));
+        let (gateway, _) = gateway_at(&world, &[&silent.url, &quick.url], Clock::System);
+        // Nobody's patience ends: the first request to the silent one is never over.
+        let endless = reqwest::Client::builder().no_proxy().build().unwrap();
+        let publishing = Publishing::new();
+        let all = witnesses::list(&gateway)
+            .into_iter()
+            .map(|witness| run(gateway.clone(), witness, endless.clone(), publishing.subscribe()));
+        let mut jobs: Vec<_> = all.map(tokio::spawn).collect();
+        jobs.push(tokio::spawn(publisher::run(gateway.clone(), publishing.clone())));
+        for _ in 0..3 {
+            world.people(1).await;
+            let size = world.verify().head.size;
+            let lines = until("the quick one has cosigned", async || {
+                let lines = kept(&world, size);
+                (!lines.is_empty()).then_some(lines)
+            })
+            .await;
+            assert_eq!(lines.len(), 1, "the quorum of two is not there");
+            assert!(lines[0].witness.starts_with("w2.example.com+"));
+        }
+        until("the silent one was asked", async || (!silent.olds().is_empty()).then_some(())).await;
+        assert_eq!(silent.olds().len(), 1, "it has one request to answer, not more");
+        for job in jobs {
+            job.abort();
+        }
+    });
+}
+
+#[test]
+fn the_pauses_between_attempts_at_a_failing_witness_grow() {
+    wait(async {
+        install_provider();
+        let world = World::new(Database::Sqlite).await;
+        let asked: Arc<Mutex<Vec<Instant>>> = Arc::default();
+        let times = Arc::clone(&asked);
+        let fake = Fake::start(move |request| {
+            let mut times = times.lock().unwrap();
+            times.push(Instant::now());
+            if times.len() > 4 { ok(line(1, request)) } else { Reply::Text(500, "", String::new()) }
+        });
+        let (gateway, _) = gateway_at(&world, &[&fake.url], Clock::System);
+        checkpoints::publish(&gateway).await.unwrap();
+        let witness = witnesses::list(&gateway).remove(0);
+        // Nothing is published any more: it ends when the line is there.
+        let news = watch::Sender::new((0, 0)).subscribe();
+        // Its own patience does not end: each attempt ends with an answer of the witness.
+        let endless = reqwest::Client::builder().no_proxy().build().unwrap();
+        run(gateway.clone(), witness, endless, news).await;
+        let asked = asked.lock().unwrap();
+        let pauses: Vec<_> = asked.windows(2).map(|two| two[1] - two[0]).collect();
+        // A machine under load makes them longer, never shorter.
+        let least = [500, 1_000, 2_000, 4_000].map(Duration::from_millis);
+        assert_eq!(pauses.len(), least.len());
+        assert!(pauses.iter().zip(least).all(|(pause, least)| *pause >= least), "{pauses:?}");
+        let one = outsider(&gateway, "w1").unwrap();
+        assert_eq!((one.failures, one.trouble), (4, None));
+    });
 }
