@@ -10,6 +10,7 @@ use fieldgate::clock::Clock;
 use fieldgate::config::DoorSettings;
 use fieldgate::domain::partner::PartnerKind;
 use fieldgate::flows::release::Asker;
+use fieldgate::jobs::publisher::Publishing;
 use fieldgate::vault::authority::to_pem;
 use tokio::sync::oneshot;
 
@@ -22,6 +23,8 @@ pub struct Doors {
     pub public_url: String,
     pub ops: String,
     pub trusted: Trusted,
+    /// What their publisher tells.
+    pub publishing: Publishing,
     authority_pem: String,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -115,17 +118,18 @@ impl Doors {
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async {
                 let doors = doors::open(opening).await.unwrap();
-                opened.send(()).unwrap();
+                opened.send(doors.publishing().clone()).unwrap();
                 let _ = stopped.await;
                 doors.close().await;
             });
         });
-        wait.recv().expect("the doors open");
+        let publishing = wait.recv().expect("the doors open");
         Self {
             partner_url,
             public_url,
             ops: ops_address,
             trusted: Trusted::new(world.authority.certificate()),
+            publishing,
             authority_pem,
             stop: Some(stop),
             thread: Some(thread),

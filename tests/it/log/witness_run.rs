@@ -1,16 +1,18 @@
-//! Witnesses over time: rolled back, outrun by another replica, slow, failing.
+//! Witnesses over time: rolled back, outrun by another replica, slow, failing, asked at each beat.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use fieldgate::clock::{Clock, SECOND};
+use fieldgate::domain::partner::PartnerKind;
 use fieldgate::flows::outside::Outsider;
 use fieldgate::flows::{Gateway, checkpoints, cosign, witnesses};
 use fieldgate::jobs::publisher::{self, Publishing};
-use fieldgate::jobs::witness::run;
+use fieldgate::jobs::witness::{client, run};
 use fieldgate::ledger::witness::cosigner::Cosigner;
 use fieldgate::merkle::add_checkpoint::AddCheckpoint;
+use fieldgate::merkle::cosignature;
 use fieldgate::merkle::note::Note;
 use fieldgate::merkle::policy::Policy;
 use fieldgate::store::WitnessStore;
@@ -20,7 +22,7 @@ use tokio::sync::watch;
 use super::witness_client::{Fake, Reply, ask, cosigner, gateway_at, line, ok, sized};
 use crate::harness::process::{install_provider, until};
 use crate::harness::world::{replica_at, signer};
-use crate::harness::{Database, World, databases, wait};
+use crate::harness::{Database, Doors, World, databases, wait};
 
 /// A witness with a memory in a file, as `fieldgate witness` is one.
 fn honest(file: &std::path::Path) -> cosign::Witness {
@@ -197,5 +199,52 @@ fn the_pauses_between_attempts_at_a_failing_witness_grow() {
         assert!(pauses.iter().zip(least).all(|(pause, least)| *pause >= least), "{pauses:?}");
         let one = outsider(&gateway, "w1").unwrap();
         assert_eq!((one.failures, one.trouble), (4, None));
+    });
+}
+
+#[test]
+fn each_heartbeat_is_cosigned_and_seen_at_the_door() {
+    let (mut world, partner) = wait(async {
+        let world = World::new(Database::Sqlite).await;
+        let partner = world.badge("acme", PartnerKind::Reseller).await;
+        (world, partner)
+    });
+    install_provider();
+    let clock = Clock::fixed(Clock::System.now());
+    let by = clock.clone();
+    let fake = Fake::start(move |request| {
+        let now = u64::try_from(by.now().seconds()).unwrap();
+        ok(cosignature::sign(request.note.text(), &cosigner(1), now).unwrap().to_line())
+    });
+    let (gateway, sequencer) = gateway_at(&world, &[&fake.url], clock.clone());
+    (world.gateway, world.sequencer) = (gateway.clone(), sequencer);
+    let doors = Doors::open(&world);
+    let mut wire = doors.wire(&partner);
+    let token = wire.token(&partner.asker.partner.to_string(), None);
+    wait(async {
+        let witness = witnesses::list(&gateway).remove(0);
+        let news = doors.publishing.subscribe();
+        let asks = tokio::spawn(run(gateway.clone(), witness, client().unwrap(), news));
+        let mut served = async |seconds: i64| {
+            until("the door serves a line of this time", async || {
+                let answer = wire.get(&token, "/ledger/v1/checkpoint");
+                let note = Note::parse(&answer.body).ok().filter(|_| answer.status == 200)?;
+                let seen = note.verify(&[cosigner(1).verifier().clone()]).unwrap();
+                (seen[0].time == Some(u64::try_from(seconds).unwrap())).then(|| note.to_string())
+            })
+            .await
+        };
+        let began = clock.now().seconds();
+        let before = served(began).await;
+        let size = world.verify().head.size;
+        clock.advance(60 * SECOND);
+        let after = served(began + 60).await;
+        assert_ne!(before, after);
+        assert_eq!(world.verify().head.size, size, "nothing was appended");
+        let lines = kept(&world, size);
+        assert_eq!(lines.len(), 1, "the newer line stands for the older one");
+        assert_eq!(lines[0].at.seconds(), began + 60);
+        assert_eq!(*fake.olds().last().unwrap(), size);
+        asks.abort();
     });
 }
