@@ -12,6 +12,9 @@ use fieldgate::jobs::anchor::{
 use fieldgate::merkle::checkpoint::Checkpoint;
 use fieldgate::merkle::note::Note;
 
+use super::page;
+use crate::crash::load::Cast;
+use crate::harness::process::{Installed, until};
 use crate::harness::world::{replica_at, signer};
 use crate::harness::{Database, World, databases, wait};
 
@@ -149,5 +152,44 @@ fn a_note_of_another_log_is_a_failure_of_the_place_and_not_an_alarm() {
             assert_eq!(round(&world.gateway, &anchor, true).await, Round::Failed);
             assert!(world.gateway.is_ready());
         }
+    });
+}
+
+#[test]
+fn the_limit_of_the_settings_ends_releases_while_the_only_far_anchor_is_out_of_reach() {
+    wait(async {
+        let (installed, cast) =
+            Installed::new(Database::Sqlite, async |world| Cast::enter(world, 3).await).await;
+        let place = installed.home().join("not-mounted");
+        installed.add_settings(&format!(
+            "[[anchors]]\nkind = \"folder\"\nplace = \"{}\"\nevery_s = 1\n",
+            place.display()
+        ));
+        let client = || installed.client(&cast.reseller.0, &cast.reseller.1);
+        let silent_s = async || {
+            let says = installed.ready().await.1;
+            let (_, says) = says.split_once("anchor 1 (folder): silent for ")?;
+            says.split(' ').next()?.parse::<u64>().ok()
+        };
+        let gate = installed.serve();
+        let wanted = async || silent_s().await.filter(|seconds| *seconds > 1);
+        until("nobody far has vouched for two seconds", wanted).await;
+        assert_eq!(page(&mut client()).await.0, 200, "four hours are accepted unless told");
+        assert_eq!(gate.stop().await, Some(0), "{}", installed.log_text());
+
+        installed.edit_settings(|settings| {
+            settings.replace("\norigin =", "\nacceptable_anchor_failure_s = 1\norigin =")
+        });
+        let gate = installed.serve();
+        let (status, says) = page(&mut client()).await;
+        assert_eq!(status, 503, "{says}");
+        assert!(says.contains("ledger_unwitnessed") && !says.contains("not-mounted"), "{says}");
+        std::fs::create_dir(&place).unwrap();
+        let mut client = client();
+        until("the folder is there again", async || {
+            (page(&mut client).await.0 == 200).then_some(())
+        })
+        .await;
+        assert_eq!(gate.stop().await, Some(0), "{}", installed.log_text());
     });
 }
