@@ -11,8 +11,9 @@ use fieldgate::merkle::note::Note;
 use fieldgate::secret::random;
 use fieldgate::store::{Effect, EvidenceTx, Store, StoreError, checkpoint_rows};
 
+use crate::harness::process::until;
 use crate::harness::world::{replica_at, signer};
-use crate::harness::{Database, World, databases, wait};
+use crate::harness::{Database, Doors, World, databases, wait};
 
 fn entry() -> Entry {
     let facts = Facts::new(Kind::StaffAct, "log.test", RequestId::new(), Moment(SECOND));
@@ -210,4 +211,33 @@ fn what_is_published_is_read_in_one_snapshot_while_others_append() {
             assert_eq!(after, before, "keys of one moment would sign the head of another");
         });
     }
+}
+
+#[test]
+fn readiness_turns_amber_while_the_clock_runs_behind_what_was_published() {
+    let mut world = wait(World::new(Database::Sqlite));
+    let clock = Clock::fixed(Clock::System.now());
+    (world.gateway, world.sequencer) = replica_at(&world.url, &world.master, clock.clone());
+    let doors = Doors::open(&world);
+    let wire = std::cell::RefCell::new(doors.ops_wire());
+    let clock_is = |condition: &str| {
+        let answer = wire.borrow_mut().call("GET", "/readyz", &[], b"");
+        let checks = answer.json();
+        let checks = checks["checks"].as_array().unwrap();
+        let found = checks.iter().find(|check| check["part"] == "clock").unwrap();
+        (found["condition"] == condition).then_some((answer.status, found["says"].to_string()))
+    };
+    wait(async {
+        let (status, says) = until("all is well", async || clock_is("green")).await;
+        assert_eq!((status, says.contains("forward")), (200, true), "{says}");
+        // Each publication is the new measure, so the hand is turned back until somebody looks.
+        let (status, says) = until("it is amber", async || {
+            clock.advance(-10 * SECOND);
+            clock_is("amber")
+        })
+        .await;
+        assert_eq!((status, says.contains("before the last published")), (200, true), "{says}");
+        until("it is green again", async || clock_is("green")).await;
+    });
+    world.sequencer.close();
 }
