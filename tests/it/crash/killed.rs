@@ -1,10 +1,13 @@
 //! Kill -9 under load: what a client was given is in the ledger, and the ledger is whole.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use fieldgate::cli::Client;
 use fieldgate::ledger::verify::Report;
 use fieldgate::ledger::{Archive as _, Kind};
+use fieldgate::store::checkpoint_rows;
 
 use super::load::{Batches, Cast, Dying, Received, hand_in, pull, try_page};
 use crate::harness::process::{Installed, until};
@@ -32,6 +35,7 @@ async fn crash(database: Database, rounds: u64) {
     let mut batches = Batches::new();
     let begun = Instant::now();
     let mut size = 0;
+    let served: Arc<Mutex<HashSet<String>>> = Arc::default();
     for round in 0..rounds {
         let mut gate = installed.serve();
         let dying = Arc::new(Dying::default());
@@ -41,6 +45,8 @@ async fn crash(database: Database, rounds: u64) {
                 tokio::spawn(pull(client, Arc::clone(&received), Arc::clone(&dying)))
             })
             .collect();
+        let client = installed.client(&cast.reseller.0, &cast.reseller.1);
+        let reader = tokio::spawn(read(client, Arc::clone(&served), Arc::clone(&dying)));
         let client = installed.client(&cast.points.0, &cast.points.1);
         let writer = tokio::spawn(hand_in(client, batches, Arc::clone(&dying)));
         // It serves again without help, and dies under load at a moment of its own.
@@ -52,6 +58,8 @@ async fn crash(database: Database, rounds: u64) {
             puller.await.unwrap();
         }
         batches = writer.await.unwrap();
+        reader.await.unwrap();
+        assert_persisted(&installed, &served);
         if round % 4 == 3 {
             // A process that dies while it starts must leave nothing behind either.
             let mut gate = installed.start();
@@ -62,6 +70,7 @@ async fn crash(database: Database, rounds: u64) {
         assert!(report.head.size > size, "round {round}: the ledger did not grow");
         size = report.head.size;
     }
+    assert!(!served.lock().unwrap().is_empty(), "no checkpoint was seen in any round");
     let spent = begun.elapsed();
     let _gate = installed.serve();
     let mut client = installed.client(&cast.reseller.0, &cast.reseller.1);
@@ -69,6 +78,33 @@ async fn crash(database: Database, rounds: u64) {
     let report = received.assert_whole(&installed);
     assert_once(&installed, &batches);
     tell(database, rounds, &received, &batches, (&report, spent));
+}
+
+/// Reads the published checkpoint until the gateway dies.
+async fn read(mut client: Client, served: Arc<Mutex<HashSet<String>>>, dying: Arc<Dying>) {
+    loop {
+        match client.get("offers", "/ledger/v1/checkpoint").await {
+            Ok(answer) if answer.status == 200 => {
+                served.lock().unwrap().insert(answer.text);
+            }
+            // Nothing is published yet, or the database is busy.
+            Ok(answer) => assert!([404, 503].contains(&answer.status), "{}", answer.text),
+            Err(error) => {
+                assert!(dying.is_set(), "a connection broke under a live gateway: {error:?}");
+                return;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Whatever checkpoint anybody saw was persisted before: a crash takes none of them back.
+fn assert_persisted(installed: &Installed, served: &Mutex<HashSet<String>>) {
+    let rows = installed.look(|tx| checkpoint_rows::list_checkpoints(tx, 0, u16::MAX));
+    let rows: HashSet<String> = rows.into_iter().map(|row| row.note).collect();
+    for note in served.lock().unwrap().iter() {
+        assert!(rows.contains(note), "served, and not in the database:\n{note}");
+    }
 }
 
 /// Every answered batch stands in the ledger once: one that was handed in again after a crash
