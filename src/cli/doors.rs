@@ -288,9 +288,9 @@ fn checks(gateway: &Gateway, shared: &Shared) -> Health {
         };
         let fresh = trust.is_fresh(gateway.now());
         let mut clock = check("clock", true, "runs forward", "");
-        if publishing.is_clock_behind() {
+        if publishing.was_clock_turned_back(gateway.now()) {
             clock.condition = Condition::Amber;
-            "stands before the last published checkpoint: is it set right?"
+            "was turned back behind a published checkpoint in the last 15 minutes: is it set right?"
                 .clone_into(&mut clock.says);
         }
         let stopped = gateway.alarm_raised().map(|alarm| alarm.to_string());

@@ -1,27 +1,33 @@
 //! Publishes a checkpoint each second if the ledger grew, else once a minute.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::clock::{Moment, SECOND};
 use crate::flows::{Error, Gateway, checkpoints};
 
 /// How often it is looked whether something is due: one row of the head, one of the last note.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// For so long it is told that the clock was turned back: the publication that notices it is
+/// itself the measure of the next one.
+const TOLD_FOR: i64 = 900 * SECOND;
+
 /// What the publisher tells the rest of the house.
 #[derive(Clone)]
 pub struct Publishing {
     published: Arc<watch::Sender<(u64, u64)>>,
-    clock_behind: Arc<AtomicBool>,
+    turned_back_at: Arc<AtomicI64>,
 }
 
 impl Publishing {
     /// Nothing has been published yet.
     pub fn new() -> Self {
-        Self { published: Arc::new(watch::Sender::new((0, 0))), clock_behind: Arc::default() }
+        let turned_back_at = Arc::new(AtomicI64::new(i64::MIN));
+        Self { published: Arc::new(watch::Sender::new((0, 0))), turned_back_at }
     }
 
     /// Changes with each publication and each heartbeat, whichever replica made them.
@@ -29,16 +35,20 @@ impl Publishing {
         self.published.subscribe()
     }
 
-    /// Whether the clock was turned back behind what was published.
-    pub fn is_clock_behind(&self) -> bool {
-        self.clock_behind.load(Ordering::Acquire)
+    /// Whether the clock was turned back behind what was published, in the last quarter of an hour.
+    pub fn was_clock_turned_back(&self, now: Moment) -> bool {
+        now.0.saturating_sub(self.turned_back_at.load(Ordering::Acquire)) < TOLD_FOR
     }
 
     /// Takes in one turn.
-    fn see(&self, turn: checkpoints::Turn) {
-        let was = self.clock_behind.swap(turn.clock_behind, Ordering::AcqRel);
-        if turn.clock_behind && !was {
-            tracing::warn!("the clock was turned back; the order of entries does not depend on it");
+    fn see(&self, turn: checkpoints::Turn, now: Moment) {
+        if turn.clock_behind {
+            if !self.was_clock_turned_back(now) {
+                tracing::warn!(
+                    "the clock was turned back; the order of entries does not depend on it"
+                );
+            }
+            self.turned_back_at.store(now.0, Ordering::Release);
         }
         self.published.send_if_modified(|(size, beats)| {
             let news = turn.published || turn.size != *size;
@@ -68,7 +78,7 @@ pub async fn run(gateway: Gateway, publishing: Publishing) {
                     tracing::info!("checkpoints are published again");
                 }
                 failing = false;
-                publishing.see(turn);
+                publishing.see(turn, gateway.now());
             }
             Err(Error::Stopped(_)) => return,
             Err(error) => {
