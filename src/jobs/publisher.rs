@@ -30,7 +30,8 @@ impl Publishing {
         Self { published: Arc::new(watch::Sender::new((0, 0))), turned_back_at }
     }
 
-    /// Changes with each publication and each heartbeat, whichever replica made them.
+    /// Changes with each new size, whichever replica published it, and with each heartbeat of this
+    /// one: whoever beats asks the witnesses.
     pub fn subscribe(&self) -> watch::Receiver<(u64, u64)> {
         self.published.subscribe()
     }
