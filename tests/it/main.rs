@@ -39,6 +39,8 @@ mod journeys;
 
 mod log;
 
+mod oracles;
+
 mod partner;
 
 mod strangers;

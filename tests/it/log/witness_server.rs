@@ -72,7 +72,7 @@ impl Running {
 }
 
 /// Status, content type, body.
-async fn post(url: &str, body: impl Into<String>) -> (u16, String, String) {
+pub async fn post(url: &str, body: impl Into<String>) -> (u16, String, String) {
     install_provider();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let answer = http.post(format!("{url}/add-checkpoint")).body(body.into()).send().await.unwrap();
