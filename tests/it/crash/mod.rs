@@ -4,6 +4,8 @@ pub mod load;
 
 mod disk;
 
+mod io_error;
+
 mod killed;
 
 mod outage;

@@ -13,6 +13,8 @@ pub mod doors;
 
 pub mod dump;
 
+pub mod fault;
+
 pub mod postgres;
 
 pub mod process;

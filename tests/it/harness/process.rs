@@ -283,6 +283,11 @@ impl Gate {
         until("the gateway ends", async || self.0.try_wait().unwrap()).await.code()
     }
 
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Whether the process still runs.
     pub fn runs(&mut self) -> bool {
         self.0.try_wait().unwrap().is_none()
