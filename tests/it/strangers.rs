@@ -161,10 +161,13 @@ fn a_second_verification_reads_only_what_is_new_and_notices_another_log() {
             (&true.into(), &read.into()),
             "{second}"
         );
-        // The database itself goes on from the same file.
+        // An export does not show the rows of the database: it is read once, and then goes on from
+        // the same file.
         let live = ["--json", "ledger", "verify", "--resume", state.as_str()];
-        let live = json(&log.installed.run(&live));
-        assert_eq!((&live["sound"], &live["entries"]), (&true.into(), &read.into()), "{live}");
+        for read in [size + 1, read] {
+            let live = json(&log.installed.run(&live));
+            assert_eq!((&live["sound"], &live["entries"]), (&true.into(), &read.into()), "{live}");
+        }
 
         // A hash below what was read before still counts: it leads to the root.
         let tile = log.dir.join("tile/0/000");

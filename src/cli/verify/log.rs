@@ -17,7 +17,7 @@ use super::super::installation::{Reading, chain};
 use super::super::log_source::LogPlace;
 use super::super::say::{Ending, Failure, Say, Voice};
 use super::kept;
-use super::resume::Resume;
+use super::resume::{Depth, Resume};
 use super::{of_lines, policy};
 
 /// What is to be verified, and how.
@@ -33,7 +33,8 @@ pub(in super::super) struct VerifyLog {
     #[arg(long, default_value_t = 0)]
     from: u64,
     /// Keep in this file how far everything is sound, and go on from there the next time. Entries
-    /// that were read in an earlier run are not read again.
+    /// that were read in an earlier run are not read again. A published log is kept while it is
+    /// read; the database, whose rows are compared with each other, once it was read to the end.
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
     /// Check one receipt instead, as `fieldgate verify receipt` does.
@@ -118,7 +119,7 @@ fn stored(asked: &VerifyLog, config: &Path, voice: Voice) -> Result<Walked, Fail
         Some(named) => policy(named)?,
         None => notary.policy(),
     };
-    let resume = Resume::open(asked.resume.as_deref())?;
+    let resume = Resume::open(asked.resume.as_deref(), Depth::Rows)?;
     let from = asked.from.max(resume.from());
     let plan = Plan { signing: notary.verifiers(), from, ..Plan::default() };
     let bar = progress(voice);
@@ -174,7 +175,7 @@ fn published(asked: &VerifyLog, config: &Path, voice: Voice) -> Result<Walked, F
             (own, Some("by the key in the folder itself: compare it with yours"))
         }
     };
-    let resume = Resume::open(asked.resume.as_deref())?;
+    let resume = Resume::open(asked.resume.as_deref(), Depth::Published)?;
     let plan = Plan {
         log: trusted.logs().cloned().collect(),
         checkpoints: vec![log.note().clone()],

@@ -32,11 +32,24 @@ struct Checked {
     root: String,
     /// All entries below this index were found sound.
     done: u64,
+    /// All rows that hang on the entries below this index were, too.
+    #[serde(default)]
+    rows: u64,
+}
+
+/// What a walk looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Entries, tiles and a checkpoint: what others can read.
+    Published,
+    /// All that a database holds.
+    Rows,
 }
 
 /// A state that is kept while a walk goes on; nothing at all without a file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Resume {
+    depth: Depth,
     file: Option<PathBuf>,
     before: Option<Checked>,
     head: Option<TreeHead>,
@@ -45,20 +58,26 @@ pub(super) struct Resume {
 
 impl Resume {
     /// Reads the state of an earlier run, if there was one.
-    pub(super) fn open(file: Option<&Path>) -> Result<Self, Failure> {
-        let Some(path) = file else { return Ok(Self::default()) };
-        let before = if path.exists() {
-            let read = serde_json::from_slice(&read_file(path)?);
-            Some(read.map_err(|error| invalid("resume", format!("{}: {error}", path.display())))?)
-        } else {
-            None
+    pub(super) fn open(file: Option<&Path>, depth: Depth) -> Result<Self, Failure> {
+        let before = match file.filter(|path| path.exists()) {
+            Some(path) => {
+                let read = serde_json::from_slice(&read_file(path)?);
+                let wrong = |error| invalid("resume", format!("{}: {error}", path.display()));
+                Some(read.map_err(wrong)?)
+            }
+            None => None,
         };
-        Ok(Self { file: Some(path.to_owned()), before, ..Self::default() })
+        Ok(Self { depth, file: file.map(Path::to_owned), before, head: None, saved_at: None })
     }
 
     /// The first entry that is still to be read: the beginning of a tile.
     pub(super) fn from(&self) -> u64 {
-        self.before.as_ref().map_or(0, |before| before.done - before.done % 256)
+        let Some(before) = &self.before else { return 0 };
+        let settled = match self.depth {
+            Depth::Published => before.done,
+            Depth::Rows => before.rows.min(before.done),
+        };
+        settled - settled % 256
     }
 
     /// Begins a walk of a log with this head. What is wrong, if the log is not the one of the
@@ -86,6 +105,9 @@ impl Resume {
 
     /// Hears how far the walk is. After a first finding nothing is kept any more.
     pub(super) fn hear(&mut self, progress: Progress) {
+        if self.depth == Depth::Rows {
+            return;
+        }
         let now = Clock::System.now();
         let late = self.saved_at.is_none_or(|at| now.0.saturating_sub(at.0) >= SAVE_EVERY);
         if late && progress.sound {
@@ -96,10 +118,14 @@ impl Resume {
         }
     }
 
-    /// Keeps that everything below `done` is sound.
+    /// Keeps that everything below `done` is sound, as deep as this walk looked.
     pub(super) fn save(&self, done: u64) -> Result<(), Failure> {
         let (Some(file), Some(head)) = (&self.file, self.head) else { return Ok(()) };
-        let checked = Checked { size: head.size, root: head.root.to_base64(), done };
+        let rows = match self.depth {
+            Depth::Published => self.before.as_ref().map_or(0, |before| before.rows),
+            Depth::Rows => done,
+        };
+        let checked = Checked { size: head.size, root: head.root.to_base64(), done, rows };
         write_public(file, &serde_json::to_vec(&checked).map_err(Failure::broken)?)
     }
 }

@@ -12,6 +12,8 @@ mod people;
 
 mod recalls;
 
+mod resuming;
+
 mod set_up;
 
 mod verifying;
