@@ -1,11 +1,12 @@
-//! `ledger verify` is killed in the middle, and goes on.
+//! `ledger verify` is killed in the middle, and goes on; and how far it is can be seen on a terminal.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use fieldgate::domain::partner::PartnerKind;
 
-use super::json;
+use super::{code, json, said};
 use crate::harness::process::{Gate, Installed, until};
 use crate::harness::{Database, World, databases, forced, wait};
 
@@ -123,4 +124,33 @@ fn a_killed_verification_of_the_database_vouches_for_no_row_that_it_did_not_comp
             assert!(findings.contains("the link to item 0 of entry"), "{database:?}: {told}");
         });
     }
+}
+
+#[test]
+fn progress_moves_on_a_terminal_and_nowhere_else() {
+    let terminal = Command::new("script").arg("--version").stdout(Stdio::null()).status();
+    if !terminal.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: a pseudo terminal needs `script` of util-linux");
+        return;
+    }
+    wait(async {
+        let installed = installed(Database::Sqlite).await;
+        let plain = installed.run(&["ledger", "verify"]);
+        assert_eq!((code(&plain), plain.stderr.len()), (0, 0), "{}", said(&plain));
+        assert!(!said(&plain).contains(" left"), "{}", said(&plain));
+
+        let words = installed.words(&["ledger", "verify"]);
+        let words: String = words.iter().map(|word| format!("'{word}' ")).collect();
+        let mut command = Command::new("script");
+        command.args(["-qec", &words, "/dev/null"]).env("TERM", "xterm").stdin(Stdio::null());
+        let shown = command.output().unwrap();
+        assert_eq!(code(&shown), 0, "{}", said(&shown));
+        let told = said(&shown);
+        let frames = told.split('\r').filter(|frame| frame.contains(" left"));
+        let places = frames.filter_map(|frame| frame.split_once(" of ").map(|(place, _)| place));
+        assert!(places.collect::<HashSet<_>>().len() > 1, "it does not move: {told:?}");
+        // It is gone before the verdict stands there.
+        let last = told.rsplit('\r').nth(1).unwrap();
+        assert!(last.contains("\u{1b}[2KVERIFIED"), "{told:?}");
+    });
 }

@@ -225,6 +225,14 @@ impl Installed {
         child.wait_with_output().unwrap()
     }
 
+    /// The same command as words, for another program that runs it.
+    pub fn words(&self, arguments: &[&str]) -> Vec<String> {
+        let command = self.command();
+        let own = std::iter::once(command.get_program()).chain(command.get_args());
+        let own = own.map(|word| word.to_str().unwrap().to_owned());
+        own.chain(arguments.iter().map(|word| (*word).to_owned())).collect()
+    }
+
     /// Starts another command of the program and does not wait for it.
     pub fn spawn(&self, arguments: &[&str]) -> Gate {
         let mut command = self.command();
