@@ -16,9 +16,9 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use crate::merkle::checkpoint::Checkpoint;
-use crate::merkle::grown::Grown;
+use crate::merkle::grown::{Grown, Proving};
 use crate::merkle::note::Note;
-use crate::merkle::proof::verify_inclusion;
+use crate::merkle::proof::TreeHead;
 
 use super::prove::is_tail_sound;
 use super::receipt::Commit;
@@ -314,11 +314,12 @@ impl<S: Shelf> Desk<S> {
         let commit = self.sign(&after);
         self.last = Some(after);
         let commit = commit?;
+        let mut proving = grown.proving(TreeHead { size: commit.size, root: commit.root });
         let answers: Option<Vec<Answer>> = waiters
             .iter()
             .zip(outcomes)
             .map(|(waiter, outcome)| match outcome {
-                Ok(index) => prove(&grown, index, waiter, &commit).map(Ok),
+                Ok(index) => prove(&mut proving, index, waiter, &commit).map(Ok),
                 Err(refused) => Some(Err(SequencerError::Refused(refused))),
             })
             .collect();
@@ -341,9 +342,13 @@ impl<S: Shelf> Desk<S> {
 }
 
 /// A receipt, once its proof has been checked as any reader would check it.
-fn prove(grown: &Grown, index: u64, waiter: &Waiter, commit: &Commit) -> Option<Receipt> {
-    let path = grown.inclusion(index).ok()?;
-    verify_inclusion(&waiter.entry.leaf(), index, commit.size, &path, &commit.root).ok()?;
+fn prove(
+    proving: &mut Proving<'_>,
+    index: u64,
+    waiter: &Waiter,
+    commit: &Commit,
+) -> Option<Receipt> {
+    let path = proving.inclusion(&waiter.entry.leaf(), index).ok()?;
     Some(Receipt::issue(index, Arc::clone(&waiter.entry), path, commit))
 }
 

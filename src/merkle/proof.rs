@@ -52,25 +52,44 @@ pub fn verify_inclusion(
 /// # Errors
 /// The position is outside, or the path has the wrong length.
 pub fn implied_root(leaf: &Hash, index: u64, size: u64, path: &[Hash]) -> Result<Hash, ProofError> {
-    let Some(mut last) = size.checked_sub(1).filter(|last| index <= *last) else {
-        return Err(ProofError::OutOfRange);
-    };
-    let mut place = index;
-    let mut root = *leaf;
-    for step in path {
+    path.iter().try_fold(Climb::begin(leaf, index, size)?, Climb::step)?.root()
+}
+
+/// How far an inclusion path has led.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Climb {
+    place: u64,
+    last: u64,
+    hash: Hash,
+}
+
+impl Climb {
+    /// At the leaf.
+    pub(super) fn begin(leaf: &Hash, index: u64, size: u64) -> Result<Self, ProofError> {
+        let last = size.checked_sub(1).filter(|last| index <= *last);
+        let last = last.ok_or(ProofError::OutOfRange)?;
+        Ok(Self { place: index, last, hash: *leaf })
+    }
+
+    /// One hash of the path further up.
+    pub(super) fn step(self, step: &Hash) -> Result<Self, ProofError> {
+        let Self { mut place, mut last, mut hash } = self;
         if last == 0 {
             return Err(ProofError::WrongLength);
         }
         if place & 1 == 1 || place == last {
-            root = Hash::node(step, &root);
+            hash = Hash::node(step, &hash);
             skip_to_odd(&mut place, &mut last);
         } else {
-            root = Hash::node(&root, step);
+            hash = Hash::node(&hash, step);
         }
-        place >>= 1;
-        last >>= 1;
+        Ok(Self { place: place >> 1, last: last >> 1, hash })
     }
-    if last == 0 { Ok(root) } else { Err(ProofError::WrongLength) }
+
+    /// At the end of the path.
+    pub(super) fn root(self) -> Result<Hash, ProofError> {
+        if self.last == 0 { Ok(self.hash) } else { Err(ProofError::WrongLength) }
+    }
 }
 
 /// On the right edge a node without sibling moves up unchanged: skip those levels.
@@ -153,17 +172,29 @@ pub fn inclusion<S: HashSource>(
     index: u64,
     size: u64,
 ) -> Result<Vec<Hash>, S::Error> {
+    inclusion_beside(source, index, size, (0, &[]))
+}
+
+/// The same where the path of another leaf of this tree is known, its last hash first: what the two
+/// paths share is taken from there.
+pub(super) fn inclusion_beside<S: HashSource>(
+    source: &mut S,
+    index: u64,
+    size: u64,
+    (other, known): (u64, &[Hash]),
+) -> Result<Vec<Hash>, S::Error> {
     let mut path = Vec::new();
     let (mut from, mut until) = (0, size);
     while index < size && until - from > 1 {
         let middle = from + largest_power_below(until - from);
-        if index < middle {
-            path.push(range_root(source, middle, until)?);
-            until = middle;
-        } else {
-            path.push(range_root(source, from, middle)?);
-            from = middle;
-        }
+        let is_left = index < middle;
+        let shared = (from..until).contains(&other) && (other < middle) == is_left;
+        let (begin, end) = if is_left { (middle, until) } else { (from, middle) };
+        path.push(match known.get(path.len()).filter(|_| shared) {
+            Some(hash) => *hash,
+            None => range_root(source, begin, end)?,
+        });
+        (from, until) = if is_left { (from, middle) } else { (middle, until) };
     }
     path.reverse();
     Ok(path)
