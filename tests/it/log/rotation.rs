@@ -51,6 +51,16 @@ fn done(changed: Changed) -> (LogKey, u64) {
     }
 }
 
+/// The same under load: while others append, the database may be busy, and is asked again.
+fn done_under_load(act: impl AsyncFn() -> Result<Changed, Error>) -> (LogKey, u64) {
+    loop {
+        match wait(act()) {
+            Err(Error::Busy { .. }) => {}
+            changed => return done(changed.unwrap()),
+        }
+    }
+}
+
 /// Which of these keys signed; every line of the note must be one of theirs.
 fn signed_by(note: &Note, keys: &[&Verifier]) -> Vec<bool> {
     let seen: Vec<bool> =
@@ -108,12 +118,14 @@ fn rotate_under_load(world: &World) {
         .collect();
     let (admin, _) = &replicas[0];
     let old = signer().verifier().clone();
-    let (new, added) = done(wait(log_keys::add(admin, &actor("admin"), &world.master)).unwrap());
+    let add = async || log_keys::add(admin, &actor("admin"), &world.master).await;
+    let (new, added) = done_under_load(add);
     let both_signed = append(&replicas[1].1);
     assert!(both_signed.index() > added);
     let early = wait(log_keys::retire(admin, &actor("admin"), false)).unwrap_err();
     assert!(matches!(early, Error::Conflict(..)), "{early:?}");
-    let (gone, retired) = done(wait(log_keys::retire(admin, &actor("admin"), true)).unwrap());
+    let retire = async || log_keys::retire(admin, &actor("admin"), true).await;
+    let (gone, retired) = done_under_load(retire);
     assert_eq!(verifier(&gone), old);
     append(&replicas[2].1);
     stop.store(true, Ordering::Release);
