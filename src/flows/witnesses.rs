@@ -133,7 +133,10 @@ pub async fn published(gateway: &Gateway) -> Result<Option<String>, Error> {
 }
 
 /// The same within a snapshot, with its size.
-pub(super) fn newest_convincing(
+///
+/// # Errors
+/// The rows cannot be read.
+pub fn newest_convincing(
     tx: &mut ReadTx,
     notary: &Notary,
 ) -> Result<Option<Published>, StoreError> {

@@ -43,18 +43,6 @@ pub fn list_checkpoints(
     rows.into_iter().map(published).collect()
 }
 
-/// Checkpoints that somebody cosigned, largest first, at most `limit`.
-pub fn list_cosigned(tx: &mut ReadTx, limit: u16) -> Result<Vec<Published>, StoreError> {
-    let rows: Vec<Row> = fixed::<Columns>(
-        "SELECT size, note, published_at FROM ledger_checkpoint \
-         WHERE size IN (SELECT size FROM ledger_cosignature ORDER BY size DESC LIMIT $1) \
-         ORDER BY size DESC",
-    )
-    .bind::<BigInt, _>(i64::from(limit))
-    .load(tx.statement())?;
-    rows.into_iter().map(published).collect()
-}
-
 /// Checkpoints that met the policy's quorum when a line came in, largest first, at most `limit`.
 pub fn list_quorum_met(tx: &mut ReadTx, limit: u16) -> Result<Vec<Published>, StoreError> {
     let rows: Vec<Row> = fixed::<Columns>(

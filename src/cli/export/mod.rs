@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
+use crate::flows::witnesses;
 use crate::ledger::prove::{ProveError, serve};
+use crate::ledger::publishing::Published;
 use crate::ledger::{Archive as _, Notary};
 use crate::merkle::checkpoint::Checkpoint;
 use crate::merkle::note::Note;
@@ -33,6 +35,10 @@ pub(super) struct ExportArguments {
     /// settings has that name.
     #[arg(long, value_name = "URL")]
     object_store: Option<String>,
+    /// End at the newest checkpoint that the witnesses of the policy cosigned, with their lines;
+    /// what came after it is left for the next export.
+    #[arg(long)]
+    cosigned: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -41,13 +47,18 @@ struct Exported {
     written: u64,
     kept: u64,
     pruned: u64,
+    /// Whether the checkpoint satisfies the policy of the settings, witnesses and all.
+    cosigned: bool,
     to: String,
 }
 
 impl Say for Exported {
     fn say(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        let Self { size, written, kept, pruned, to } = self;
+        let Self { size, written, kept, pruned, cosigned, to } = self;
         write!(out, "{size} entries in {to}: {written} files written, {kept} kept")?;
+        if *cosigned {
+            write!(out, ", cosigned as the policy asks")?;
+        }
         match pruned {
             0 => writeln!(out),
             _ => writeln!(out, ", {pruned} bundles left out: their entries were pruned"),
@@ -62,13 +73,18 @@ pub(super) fn run(asked: &ExportArguments, config: &Path, voice: Voice) -> Resul
         (Some(url), _) => Target::bucket(buckets::open(&open.settings, url)?)?,
         (None, dir) => Target::folder(dir.as_deref().unwrap_or(Path::new("."))),
     };
+    let cosigned = asked.cosigned;
     let bar = if voice.is_json() { ProgressBar::hidden() } else { ProgressBar::no_length() };
     let shown = bar.clone();
     let exported = open
         .store
         .read_blocking(move |tx| {
             tx.take_time()?;
-            Ok::<_, StoreError>(export(tx, &notary, target, &shown))
+            let end = match End::of(tx, &notary, cosigned)? {
+                Ok(end) => end,
+                Err(failure) => return Ok(Err(failure)),
+            };
+            Ok::<_, StoreError>(export(tx, &notary, (target, end), &shown))
         })
         .map_err(|error| Failure::broken(chain(&error)))?;
     bar.finish_and_clear();
@@ -76,16 +92,57 @@ pub(super) fn run(asked: &ExportArguments, config: &Path, voice: Voice) -> Resul
     Ok(Ending::Done)
 }
 
+/// Where an export ends: a size, and the checkpoint of it.
+struct End {
+    size: u64,
+    note: String,
+    cosigned: bool,
+}
+
+impl End {
+    /// The head, with the lines of its witnesses if they have seen it; or the newest checkpoint
+    /// that enough of them cosigned, where nothing else will do.
+    fn of(
+        tx: &mut ReadTx,
+        notary: &Notary,
+        cosigned: bool,
+    ) -> Result<Result<Self, Failure>, StoreError> {
+        let broken = |says: String| Ok(Err(Failure::broken(says)));
+        let newest =
+            if notary.has_policy() { witnesses::newest_convincing(tx, notary)? } else { None };
+        let head = match tx.head() {
+            Ok(head) => head,
+            Err(error) => return broken(chain(&error)),
+        };
+        match newest {
+            Some(Published { size, note, .. }) if cosigned || size == head.size() => {
+                Ok(Ok(Self { size, note, cosigned: true }))
+            }
+            _ if cosigned => {
+                let says = "no checkpoint is cosigned as the policy of the settings asks";
+                let hint =
+                    "`ledger.policy_file` names the witnesses; a gateway that serves asks them";
+                Ok(Err(Failure::new(Ending::Busy, says).hint(hint)))
+            }
+            _ => match notary.checkpoint(&head) {
+                Ok(note) => {
+                    Ok(Ok(Self { size: head.size(), note: note.to_string(), cosigned: false }))
+                }
+                Err(error) => broken(chain(&error)),
+            },
+        }
+    }
+}
+
 fn export(
     tx: &mut ReadTx,
     notary: &Notary,
-    mut target: Target,
+    (mut target, end): (Target, End),
     bar: &ProgressBar,
 ) -> Result<Exported, Failure> {
-    let head = tx.head().map_err(|error| Failure::broken(chain(&error)))?;
-    go_on_from(&target, head.size())?;
+    go_on_from(&target, end.size)?;
     let (mut written, mut kept, mut pruned) = (0_u64, 0_u64, 0_u64);
-    let paths = tiles_of(head.size());
+    let paths = tiles_of(end.size);
     bar.set_length(u64::try_from(paths.len()).unwrap_or(u64::MAX));
     for path in paths {
         bar.inc(1);
@@ -106,14 +163,13 @@ fn export(
         target.write(&name, bytes)?;
         written = written.saturating_add(1);
     }
-    let note = notary.checkpoint(&head).map_err(|error| Failure::broken(chain(&error)))?;
     let keys: Vec<_> = notary.verifiers().iter().map(ToString::to_string).collect();
     target.write("log.vkey", keys.join("\n").into_bytes())?;
     target.settle()?;
-    target.write("checkpoint", note.to_string().into_bytes())?;
+    target.write("checkpoint", end.note.into_bytes())?;
     target.settle()?;
-    let to = target.to_string();
-    Ok(Exported { size: head.size(), written: written.saturating_add(2), kept, pruned, to })
+    let (to, written) = (target.to_string(), written.saturating_add(2));
+    Ok(Exported { size: end.size, written, kept, pruned, cosigned: end.cosigned, to })
 }
 
 /// Refuses to put a smaller log in the place of a larger one: whoever reads it would be shown a

@@ -279,11 +279,14 @@ fn the_commands_rotate_under_a_serving_gateway_while_a_witness_cosigns() {
 /// The newest checkpoint of at least this size below which the witness has put its line.
 fn newest_cosigned(installed: &Installed, size: u64) -> Option<String> {
     installed.look(move |tx| {
-        let rows = checkpoint_rows::list_cosigned(tx, 1)?;
-        let Some(row) = rows.into_iter().find(|row| row.size >= size) else { return Ok(None) };
-        let lines = witness_rows::list_cosignatures(tx, row.size)?;
-        let lines: String = lines.into_iter().map(|one| one.line).collect();
-        Ok::<_, StoreError>((!lines.is_empty()).then(|| row.note + &lines))
+        for row in checkpoint_rows::list_checkpoints(tx, size, 1000)?.into_iter().rev() {
+            let lines = witness_rows::list_cosignatures(tx, row.size)?;
+            let lines: String = lines.into_iter().map(|one| one.line).collect();
+            if !lines.is_empty() {
+                return Ok(Some(row.note + &lines));
+            }
+        }
+        Ok::<_, StoreError>(None)
     })
 }
 

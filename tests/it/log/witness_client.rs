@@ -334,7 +334,7 @@ fn failing_busy_strange_and_silent_witnesses_are_asked_again_later() {
 fn witnessed(installed: &Installed, policy: &str) -> Option<u64> {
     let judge = Notary::new(Vec::new()).judged_by(Policy::parse(policy.as_bytes()).unwrap());
     installed.look(move |tx: &mut ReadTx| {
-        for row in checkpoint_rows::list_cosigned(tx, 100)? {
+        for row in checkpoint_rows::list_checkpoints(tx, 0, 1000)?.into_iter().rev() {
             let lines = witness_rows::list_cosignatures(tx, row.size)?;
             if judge.convincing(&row.note, lines.iter().map(|one| one.line.as_str())).is_some() {
                 return Ok(Some(row.size));
@@ -342,6 +342,40 @@ fn witnessed(installed: &Installed, policy: &str) -> Option<u64> {
         }
         Ok(None)
     })
+}
+
+/// An export that ends where both have cosigned, and the live ledger, satisfy the policy; a byte of a
+/// witness's line more or less, and they do not.
+fn judged_by_policy(installed: &Installed, policy: &str, least: u64) {
+    let home = installed.home();
+    let (folder, file) = (home.join("cosigned"), home.join("judge.policy"));
+    std::fs::write(&file, policy).unwrap();
+    let [dir, judge] = [&folder, &file].map(|path| path.display().to_string());
+    let run = |words: &[&str]| {
+        let output = installed.run(&[&["--json"], words].concat());
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    let (code, told) = run(&["ledger", "export", "--dir", &dir, "--cosigned"]);
+    assert_eq!(code, Some(0), "{told}");
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert!(told["cosigned"] == true && told["size"].as_u64() >= Some(least), "{told}");
+    let verify = ["ledger", "verify", "--dir", &dir, "--policy", &judge];
+    let (code, says) = run(&verify);
+    assert_eq!(code, Some(0), "{says}");
+    let (code, says) = run(&["ledger", "verify", "--policy", &judge]);
+    assert_eq!(code, Some(0), "{says}");
+
+    let note = std::fs::read(folder.join("checkpoint")).unwrap();
+    // The last line is a witness's: its key id, its time, its signature.
+    let line = note.iter().rposition(|byte| *byte == b' ').unwrap();
+    for place in [line + 3, line + 16, line + 40] {
+        let mut spoiled = note.clone();
+        spoiled[place] ^= 1;
+        std::fs::write(folder.join("checkpoint"), spoiled).unwrap();
+        let (code, says) = run(&verify);
+        assert_eq!(code, Some(1), "{place}: {says}");
+    }
 }
 
 #[test]
@@ -371,6 +405,8 @@ fn a_gateway_and_two_witnesses_reach_their_quorum_and_survive_the_loss_of_one() 
 
             let mut gate = installed.serve();
             let size = until("both have cosigned", async || witnessed(&installed, &policy)).await;
+
+            judged_by_policy(&installed, &policy, size);
 
             let url = one.url.clone();
             one.kill();
