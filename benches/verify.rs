@@ -30,12 +30,11 @@ use fieldgate::domain::purpose::Purpose;
 use fieldgate::id::{PartnerId, PolicyVersion, RequestId, Thumbprint};
 use fieldgate::ledger::verify::{self, Plan};
 use fieldgate::ledger::{Archive as _, Draft, Entry, Facts, Kind, Notary};
-use fieldgate::merkle::Hash;
 use fieldgate::merkle::policy::Policy;
 use fieldgate::store::{Effect, StoreError};
 use harness::world::signer;
 use harness::{Database, World, databases, wait};
-use measure::{Effort, Rounds, Table, at_least, at_most};
+use measure::{Effort, Rounds, Table, at_least, at_most, hashes_per_s};
 
 fn draft(partner: PartnerId) -> Draft<Effect> {
     let mut facts = Facts::new(Kind::Withhold, "leads.list", RequestId::new(), Clock::System.now());
@@ -69,21 +68,6 @@ fn bodies(world: &World) -> Vec<Vec<u8>> {
         Ok::<_, StoreError>(size.and_then(|size| tx.bodies(0, size)))
     };
     world.store.read_blocking(read).unwrap().unwrap()
-}
-
-/// Leaf hashes of all bodies on two threads: entries per second. The limit of any walk.
-fn hashes(bodies: &[Vec<u8>]) -> f64 {
-    let begun = Instant::now();
-    std::thread::scope(|scope| {
-        for share in bodies.chunks(bodies.len().div_ceil(2)) {
-            scope.spawn(move || {
-                for body in share {
-                    black_box(Hash::leaf(body));
-                }
-            });
-        }
-    });
-    bodies.len() as f64 / begun.elapsed().as_secs_f64()
 }
 
 /// Walks everything, or the tree alone: entries per second.
@@ -155,7 +139,7 @@ fn run(database: Database, effort: Effort) {
         let bodies = bodies(&world);
         let mut cell = Cell::default();
         for _ in 0..effort.rounds() {
-            cell.sha256.0.push(hashes(&bodies));
+            cell.sha256.0.push(hashes_per_s(&bodies));
             cell.everything.0.push(walk(&world, false));
             cell.tree.0.push(walk(&world, true));
             let (proof, receipt) = proofs(&world, size as u64, effort.pick(200, 50, 5));

@@ -2,9 +2,12 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
+use std::hint::black_box;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+use fieldgate::merkle::Hash;
 
 /// How much a run may take.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -166,6 +169,21 @@ pub fn flush_ms(folder: &Path, times: usize) -> f64 {
     std::fs::remove_file(&path).unwrap();
     taken.sort();
     quantile(&taken, 0.5)
+}
+
+/// Leaf hashes of all bodies on two threads: entries per second. The limit of any walk.
+pub fn hashes_per_s(bodies: &[Vec<u8>]) -> f64 {
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for share in bodies.chunks(bodies.len().div_ceil(2)) {
+            scope.spawn(move || {
+                for body in share {
+                    black_box(Hash::leaf(body));
+                }
+            });
+        }
+    });
+    bodies.len() as f64 / begun.elapsed().as_secs_f64()
 }
 
 /// User and system time that this process has used, in milliseconds (10 ms steps).
