@@ -1,7 +1,7 @@
 //! What was shared is demanded back: partners are told, acknowledge, and answer.
 //!
 //! A recall is opened in the transaction of the entry that causes it (`withdraw`, `erase`,
-//! `intake`, and [`open`] here). Each further step is an entry of its own before anybody is told
+//! `intake`, and `open` here). Each further step is an entry of its own before anybody is told
 //! of it, and whoever says the same thing twice is answered with the first entry.
 
 mod open;

@@ -43,7 +43,7 @@ pub async fn open(
     Err(Error::Busy { what: "the ledger moved", retry_after_s: 1 })
 }
 
-/// Whom [`open`] would tell; the question is an entry.
+/// Whom `open` would tell; the question is an entry.
 ///
 /// # Errors
 /// Those of `open`.
