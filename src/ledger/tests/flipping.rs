@@ -177,6 +177,53 @@ fn every_column_of_every_projection_is_named() {
     }
 }
 
+/// Flips a bit of the byte at a place of a column; `false` where the row has no such byte.
+type Flip = fn(&mut crate::ledger::Projection, usize) -> bool;
+
+/// The columns that are numbers, bytes or free codes, with as many bytes as the longest has.
+const BYTES: [(usize, Flip); 5] = [
+    (8, |p, byte| {
+        p.at.0 ^= 1 << (8 * byte);
+        true
+    }),
+    (4, |p, byte| p.policy.as_mut().map(|version| version.0 ^= 1 << (8 * byte)).is_some()),
+    (4, |p, byte| {
+        let flipped = p.fields.and_then(|set| FieldSet::from_bits(set.bits() ^ (1 << (8 * byte))));
+        flipped.is_some_and(|set| p.fields.replace(set).is_some())
+    }),
+    (32, |p, byte| p.certificate.as_mut().map(|one| one.0[byte] ^= 1).is_some()),
+    (16, |p, byte| {
+        let mut op = std::mem::take(&mut p.op).into_bytes();
+        let flipped = op.get_mut(byte).map(|letter| *letter ^= 1).is_some();
+        p.op = String::from_utf8(op).unwrap();
+        flipped
+    }),
+];
+
+#[test]
+fn every_flipped_byte_of_every_column_of_every_projection_is_named() {
+    let mut rows = filled(SIZE).rows();
+    let sound = rows.projections.clone();
+    let mut flips = 0;
+    for (bytes, flip) in BYTES {
+        for byte in 0..bytes {
+            for first in 0..3 {
+                let mut expected = Vec::new();
+                for index in (first..SIZE).step_by(3) {
+                    if flip(rows.projections.get_mut(&index).unwrap(), byte) {
+                        expected.push(Finding::Projection(index));
+                    }
+                }
+                let named = everything(&mut rows, &Plan::default(), |_| ()).unwrap().findings;
+                assert_eq!(named, expected, "byte {byte} of {bytes}");
+                flips += expected.len();
+                rows.projections.clone_from(&sound);
+            }
+        }
+    }
+    assert!(flips > 20 * 2_000, "{flips}");
+}
+
 #[test]
 fn a_time_that_is_said_to_lie_behind_the_wrong_one_is_named() {
     // Every third entry lies behind the one before it, and some lie behind for long.

@@ -74,7 +74,8 @@ fn unguarded(bed: &Bed) {
          DROP TRIGGER ledger_shape_keeps ON ledger_shape; \
          DROP TRIGGER ledger_asker_keeps ON ledger_asker"
     } else {
-        "DROP TRIGGER ledger_projection_numbers; DROP TRIGGER ledger_shape_keeps; \
+        "DROP TRIGGER ledger_projection_numbers; DROP TRIGGER ledger_projection_keeps; \
+         DROP TRIGGER ledger_shape_keeps; \
          DROP TRIGGER ledger_shape_stays; DROP TRIGGER ledger_asker_keeps; \
          DROP TRIGGER ledger_asker_stays"
     };
@@ -110,6 +111,56 @@ fn an_altered_number_is_named_by_the_index_of_its_entry() {
         // Neighbours are each named, and nobody else.
         run(&bed.url, "UPDATE ledger_projection SET late = 7 WHERE idx BETWEEN 399 AND 401");
         assert_eq!(findings(&store), [399, 400, 401].map(Finding::Projection));
+    });
+}
+
+#[test]
+fn every_altered_letter_of_every_code_of_a_row_is_named() {
+    on_both(|bed| {
+        let store = bed.store();
+        let told = story(&partners());
+        write(&store, &told);
+        unguarded(bed);
+        let count = |sql: String| super::ledger::count(&store, Box::leak(sql.into_boxed_str()));
+        let mut letters = 0;
+        for column in ["kind", "partner", "purpose", "op", "decision", "reason"] {
+            let longest = format!(
+                "SELECT CAST(coalesce(max(length({column})), 0) AS BIGINT) FROM ledger_projection"
+            );
+            for letter in 0..count(longest) {
+                let has = format!("length({column}) > {letter}");
+                let rows = count(format!("SELECT count(*) FROM ledger_projection WHERE {has}"));
+                let set = |new: &str, place: &str| {
+                    run(
+                        &bed.url,
+                        &format!(
+                            "UPDATE ledger_projection SET {column} = substr({column}, 1, {letter}) \
+                             || {new} || substr({column}, {}) WHERE {has} AND {place}",
+                            letter + 2
+                        ),
+                    );
+                };
+                // What was there stands aside, to be put back.
+                let old = format!("substr({column}, {}, 1)", letter + 1);
+                run(&bed.url, "CREATE TABLE aside (idx BIGINT NOT NULL PRIMARY KEY, was TEXT)");
+                run(
+                    &bed.url,
+                    &format!(
+                        "INSERT INTO aside SELECT idx, {old} FROM ledger_projection WHERE {has}"
+                    ),
+                );
+                set("'~'", "TRUE");
+                let named = findings(&store);
+                assert_eq!(i64::try_from(named.len()).unwrap(), rows, "{column} at {letter}");
+                assert!(named.iter().all(|one| matches!(one, Finding::Projection(_))), "{named:?}");
+                let was = "(SELECT was FROM aside WHERE aside.idx = ledger_projection.idx)";
+                set(was, "TRUE");
+                run(&bed.url, "DROP TABLE aside");
+                letters += rows;
+            }
+        }
+        assert_eq!(findings(&store), []);
+        assert!(letters > 10_000, "{letters}");
     });
 }
 
