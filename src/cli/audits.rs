@@ -29,7 +29,7 @@ pub(super) enum AuditCommand {
         #[arg(long, default_value_t = HITS_USUAL)]
         limit: u16,
         /// Where the last page ended, as that page said.
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         cursor: Option<String>,
         /// How the answer is written.
         #[arg(long, value_enum, default_value_t = Form::Table)]

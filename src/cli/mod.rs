@@ -230,11 +230,12 @@ mod tests {
     }
 
     #[test]
-    fn a_thumbprint_that_begins_like_an_option_is_a_value() {
+    fn what_is_base64_and_begins_like_an_option_is_a_value() {
         let thumbprint = "-4fKsC1xVnWQeB7rT0aYk3mJzUoPq9LdHg2sNvXcE8w";
         for command in [
             vec!["partner", "revoke-certificate", thumbprint, "--dry-run"],
             vec!["audit", "find", "--certificate", thumbprint, "--limit", "5"],
+            vec!["audit", "find", "--cursor", thumbprint, "--limit", "5"],
         ] {
             let words = std::iter::once("fieldgate").chain(command.iter().copied());
             assert!(Arguments::try_parse_from(words).is_ok(), "{command:?}");
