@@ -43,7 +43,7 @@ pub struct Done {
 
 impl Done {
     /// The act, and of all recalls about its person those that it opened.
-    pub(super) fn of(receipt: Receipt, recalls: Vec<Recall>) -> Self {
+    fn of(receipt: Receipt, recalls: Vec<Recall>) -> Self {
         let index = receipt.index();
         let (recalls, former): (Vec<_>, Vec<_>) =
             recalls.into_iter().partition(|one| one.opened == index);
@@ -160,7 +160,12 @@ pub async fn foresee(
     Err(Error::Busy { what: "the ledger moved", retry_after_s: 1 })
 }
 
-async fn done(gateway: &Gateway, receipt: Receipt, no: ContactNo) -> Result<Done, Error> {
+/// What an act about a contact did, read behind its entry.
+pub(super) async fn done(
+    gateway: &Gateway,
+    receipt: Receipt,
+    no: ContactNo,
+) -> Result<Done, Error> {
     let recalls = gateway.store.read(move |tx| recall_rows::list_recalls_of(tx, no)).await?;
     Ok(Done::of(receipt, recalls))
 }

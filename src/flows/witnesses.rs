@@ -145,21 +145,28 @@ pub fn newest_convincing(
         rows.extend(checkpoint_rows::list_quorum_met(tx, FORMER_MAX)?);
     }
     for row in rows {
-        let lines = witness_rows::list_cosignatures(tx, row.size)?;
-        let lines = lines.iter().map(|one| one.line.as_str());
-        if let Some(note) = notary.convincing(&row.note, lines) {
+        if let Some(note) = convincing(tx, notary, &row)? {
             return Ok(Some(Published { note, ..row }));
         }
     }
     Ok(None)
 }
 
+/// A published checkpoint with the lines below it, if they satisfy the policy.
+fn convincing(
+    tx: &mut ReadTx,
+    notary: &Notary,
+    row: &Published,
+) -> Result<Option<String>, StoreError> {
+    let lines = witness_rows::list_cosignatures(tx, row.size)?;
+    Ok(notary.convincing(&row.note, lines.iter().map(|one| one.line.as_str())))
+}
+
 /// Whether the lines below the checkpoint of a size satisfy the policy.
 fn meets_quorum(tx: &mut ReadTx, notary: &Notary, size: u64) -> Result<bool, StoreError> {
     let rows = checkpoint_rows::list_checkpoints(tx, size, 1)?;
     let Some(row) = rows.iter().find(|row| row.size == size) else { return Ok(false) };
-    let lines = witness_rows::list_cosignatures(tx, size)?;
-    Ok(notary.convincing(&row.note, lines.iter().map(|one| one.line.as_str())).is_some())
+    Ok(convincing(tx, notary, row)?.is_some())
 }
 
 /// How many checkpoints that met a quorum are looked at: the first convinces, unless the policy

@@ -1,7 +1,7 @@
 //! Staff demand a person's data back, for a reason of theirs.
 
 use crate::domain::recall::{RecallCause, Scope};
-use crate::flows::withdraw::{Done, Foreseen, find, personal};
+use crate::flows::withdraw::{Done, Foreseen, done, find, personal};
 use crate::flows::{ATTEMPTS, Actor, Appended, Error, Gateway};
 use crate::id::PartnerId;
 use crate::ledger::Kind;
@@ -35,9 +35,7 @@ pub async fn open(
             recall_rows::open_recalls(tx, no, known, (scope, RecallCause::Staff), at)
         }));
         if let Appended::Done(receipt) = gateway.append(draft).await? {
-            let recalls =
-                gateway.store.read(move |tx| recall_rows::list_recalls_of(tx, no)).await?;
-            return Ok(Done::of(receipt, recalls));
+            return done(gateway, receipt, no).await;
         }
     }
     Err(Error::Busy { what: "the ledger moved", retry_after_s: 1 })
