@@ -8,13 +8,14 @@
 use crate::clock::Moment;
 use crate::domain::contact::ContactState;
 use crate::domain::erasure::{ErasureGround, untold};
-use crate::domain::recall::{self, RecallCause, Scope};
+use crate::domain::recall::{RecallCause, Scope};
 use crate::id::{ContactNo, ContactRef, PartnerId};
 use crate::ledger::{Kind, Receipt};
 use crate::secret::{Personal, random};
 use crate::store::erasure_rows::{self, Traces};
 use crate::store::{Effect, EffectError, ReadTx, StoreError, contact_rows, recall_rows};
 
+use super::recall::Owed;
 use super::withdraw::{find, personal};
 use super::{Actor, Error, Gateway, Thing};
 
@@ -78,9 +79,12 @@ pub async fn foresee(
     let facts = gateway.staff_facts(Kind::AuditQuery, "person.erase", actor);
     let receipt = gateway.act(personal(facts, &found)?).await?;
     let no = found.contact.standing.no;
-    let traces = gateway.store.read(move |tx| erasure_rows::count_traces(tx, no)).await?;
+    let read = move |tx: &mut ReadTx| {
+        Ok::<_, StoreError>((erasure_rows::count_traces(tx, no)?, unanswered_by(tx, no)?))
+    };
+    let (traces, to_tell) = gateway.store.read(read).await?;
     let fields = found.contact.standing.held.bits().count_ones();
-    Ok(Foreseen { fields, traces, to_tell: found.unanswered(), entry: receipt.index() })
+    Ok(Foreseen { fields, traces, to_tell, entry: receipt.index() })
 }
 
 /// Erases a person. When it returns, no release that starts later holds her, nothing of hers can
@@ -101,7 +105,7 @@ pub async fn erase(
     let day: Moment = facts.at.day_start();
     let mut draft = personal(facts, &found)?;
     let (no, index) = (found.contact.standing.no, found.index);
-    let (known, at) = (found.receivers, gateway.now());
+    let (known, at) = (Owed::of(gateway, no).await?.receivers, gateway.now());
     draft.effect = Some(Effect::new(move |tx| {
         erasure_rows::erase_contact(tx, no, &index, day)?;
         let asked = (Scope::ALL, RecallCause::Erasure);
@@ -195,6 +199,5 @@ pub async fn unforgotten(gateway: &Gateway, actor: &Actor) -> Result<Vec<Unforgo
 }
 
 fn unanswered_by(tx: &mut ReadTx, no: ContactNo) -> Result<Vec<PartnerId>, StoreError> {
-    let receivers = recall_rows::list_receivers(tx, no)?;
-    Ok(recall::unanswered(&receivers.received, &recall_rows::list_recalls_of(tx, no)?))
+    Ok(Owed::read(tx, no)?.unanswered())
 }

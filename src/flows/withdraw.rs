@@ -6,7 +6,7 @@ use crate::domain::consent::{Choice, ChoiceOrigin};
 use crate::domain::contact::ContactState;
 use crate::domain::field::FieldSet;
 use crate::domain::purpose::Purpose;
-use crate::domain::recall::{self, Recall, RecallCause, Receivers, Scope};
+use crate::domain::recall::{Recall, RecallCause, Scope};
 use crate::id::{ContactNo, PartnerId, PolicyVersion};
 use crate::ledger::{Draft, Facts, Item, Kind, Receipt};
 use crate::secret::{Personal, random};
@@ -14,6 +14,7 @@ use crate::store::contact_rows::{self, ContactRecord};
 use crate::store::{Effect, StoreError, choice_rows, erasure_rows, recall_rows};
 use crate::vault::blind_index::{BlindFault, BlindIndex, blind_index};
 
+use super::recall::Owed;
 use super::{Actor, Appended, Error, Gateway, Thing};
 
 /// What a person says about a purpose.
@@ -82,7 +83,8 @@ pub async fn choose(
         facts.detail = Some(if word.given { "yes" } else { "no" }.into());
         facts.restricting = !word.given;
         let mut draft = personal(facts, &found)?;
-        let (no, index, known) = (found.contact.standing.no, found.index, found.receivers);
+        let (no, index) = (found.contact.standing.no, found.index);
+        let known = if word.given { None } else { Some(Owed::of(gateway, no).await?.receivers) };
         draft.effect = Some(Effect::new(move |tx| {
             choice_rows::insert_choice(tx, no, &choice)?;
             match choice.partner {
@@ -92,9 +94,7 @@ pub async fn choose(
                 None => choice_rows::suppress(tx, &index, Some(choice.purpose), at),
                 Some(_) => Ok(()),
             }?;
-            if choice.given {
-                return Ok(());
-            }
+            let Some(known) = known else { return Ok(()) };
             recall_rows::open_recalls(tx, no, known, (word.scope(), RecallCause::Choice), at)
         }));
         if let Appended::Done(receipt) = gateway.append(draft).await? {
@@ -114,7 +114,7 @@ pub async fn withdraw(gateway: &Gateway, actor: &Actor, address: &Personal) -> R
         facts.restricting = true;
         let mut draft = personal(facts, &found)?;
         let (no, index, at) = (found.contact.standing.no, found.index, gateway.now());
-        let known = found.receivers;
+        let known = Owed::of(gateway, no).await?.receivers;
         draft.effect = Some(Effect::new(move |tx| {
             contact_rows::set_contact_state(tx, no, ContactState::Withdrawn, at)?;
             choice_rows::suppress(tx, &index, None, at)?;
@@ -141,16 +141,20 @@ pub async fn foresee(
 ) -> Result<Foreseen, Error> {
     for _ in 0..super::ATTEMPTS {
         let found = find(gateway, address).await?;
-        let to_tell = match word {
+        let (scope, cause) = match word {
             Some(word) => {
                 found.choice(word, gateway.now())?;
-                let asked = (word.scope(), RecallCause::Choice);
-                if word.given { Vec::new() } else { found.to_recall(asked) }
+                (word.scope(), RecallCause::Choice)
             }
             None => {
                 found.check_withdrawal()?;
-                found.to_recall((Scope::ALL, RecallCause::Withdrawal))
+                (Scope::ALL, RecallCause::Withdrawal)
             }
+        };
+        let to_tell = if word.is_some_and(|word| word.given) {
+            Vec::new()
+        } else {
+            Owed::of(gateway, found.contact.standing.no).await?.to_open(scope, cause)
         };
         let facts = gateway.staff_facts(Kind::AuditQuery, "person.foresee", actor);
         if let Appended::Done(receipt) = gateway.append(personal(facts, &found)?).await? {
@@ -182,21 +186,9 @@ pub(super) struct Found {
     pub(super) index: BlindIndex,
     pub(super) contact: ContactRecord,
     pub(super) choices: Vec<(Purpose, Option<PartnerId>, bool)>,
-    pub(super) receivers: Receivers,
-    pub(super) recalls: Vec<Recall>,
 }
 
 impl Found {
-    /// Every partner that still owes an answer for something it received.
-    pub(super) fn unanswered(&self) -> Vec<PartnerId> {
-        recall::unanswered(&self.receivers.received, &self.recalls)
-    }
-
-    /// The partners that a recall would be opened for.
-    pub(super) fn to_recall(&self, (scope, cause): (Scope, RecallCause)) -> Vec<PartnerId> {
-        scope.to_open(cause, &self.receivers.received, &self.recalls)
-    }
-
     /// The word as a choice, if the person may say it.
     fn choice(&self, word: Word, at: Moment) -> Result<Choice, Error> {
         let Word { purpose, partner, given, origin } = word;
@@ -260,9 +252,7 @@ pub(super) async fn trace(gateway: &Gateway, address: &Personal) -> Result<Trace
         };
         let no = contact.standing.no;
         let choices = choice_rows::current_choices(tx, no)?;
-        let receivers = recall_rows::list_receivers(tx, no)?;
-        let recalls = recall_rows::list_recalls_of(tx, no)?;
-        Ok(Trace::Contact(Box::new(Found { index, contact, choices, receivers, recalls })))
+        Ok(Trace::Contact(Box::new(Found { index, contact, choices })))
     });
     Ok(read.await?)
 }

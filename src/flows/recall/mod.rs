@@ -5,6 +5,7 @@
 //! of it, and whoever says the same thing twice is answered with the first entry.
 
 mod open;
+mod owed;
 mod step;
 
 use futures_util::future::join_all;
@@ -22,6 +23,7 @@ pub use crate::store::recall_rows::RecallQuery;
 pub use open::{foresee, open};
 pub use step::{Mover, Step};
 
+pub(super) use owed::Owed;
 use step::step;
 
 /// Most recalls that one answer to a poll or one page of a list holds.

@@ -1,5 +1,6 @@
 //! Staff demand a person's data back, for a reason of theirs.
 
+use super::Owed;
 use crate::domain::recall::{RecallCause, Scope};
 use crate::flows::withdraw::{Done, Foreseen, done, find, personal};
 use crate::flows::{ATTEMPTS, Actor, Appended, Error, Gateway};
@@ -23,13 +24,15 @@ pub async fn open(
     for _ in 0..ATTEMPTS {
         let found = find(gateway, address).await?;
         let scope = Scope { purpose: None, partner };
-        demand_something(found.to_recall((scope, RecallCause::Staff)))?;
+        let no = found.contact.standing.no;
+        let owed = Owed::of(gateway, no).await?;
+        demand_something(owed.to_open(scope, RecallCause::Staff))?;
         let mut facts = gateway.staff_facts(Kind::RecallOpen, "person.recall", actor);
         facts.partner = partner;
         // Nothing is narrowed, but a release in flight must not land unseen beside the recall.
         facts.restricting = true;
         let mut draft = personal(facts, &found)?;
-        let (no, known, at) = (found.contact.standing.no, found.receivers, gateway.now());
+        let (known, at) = (owed.receivers, gateway.now());
         draft.effect = Some(Effect::new(move |tx| {
             erasure_rows::demand_present(tx, no)?;
             recall_rows::open_recalls(tx, no, known, (scope, RecallCause::Staff), at)
@@ -53,7 +56,8 @@ pub async fn foresee(
 ) -> Result<Foreseen, Error> {
     let found = find(gateway, address).await?;
     let scope = Scope { purpose: None, partner };
-    let to_tell = demand_something(found.to_recall((scope, RecallCause::Staff)))?;
+    let owed = Owed::of(gateway, found.contact.standing.no).await?;
+    let to_tell = demand_something(owed.to_open(scope, RecallCause::Staff))?;
     let facts = gateway.staff_facts(Kind::AuditQuery, "person.foresee", actor);
     let receipt = gateway.act(personal(facts, &found)?).await?;
     Ok(Foreseen { entry: receipt.index(), to_tell })
