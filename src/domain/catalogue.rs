@@ -20,6 +20,32 @@ pub fn find_code<T: Copy>(
     })
 }
 
+/// Writes a closed list of codes once: variant, code, and the doc line.
+macro_rules! codes {
+    ($(#[$doc:meta])* $name:ident { $($(#[$row:meta])* $variant:ident = $code:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$row])* $variant,)* }
+
+        impl $name {
+            /// Every one.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The code in tables, entries and answers.
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            /// Finds one by its code; `None` for anything else.
+            pub fn from_code(code: &str) -> Option<Self> {
+                match code { $($code => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+pub(crate) use codes;
+
 /// Writes an enum from rows: variant, code, and the row's value. Gives `ALL`, `code`, `row`,
 /// `from_code`, `bit`, and a set type over the variants held in one integer.
 macro_rules! catalogue {

@@ -2,6 +2,7 @@
 
 mod catalogue;
 
+pub(crate) use catalogue::codes;
 pub use catalogue::{UnknownCode, find_code};
 
 /// Every contact field, one row each.

@@ -7,31 +7,8 @@
 use crate::clock::Moment;
 use crate::id::{ContactNo, PartnerId, RecallId};
 
+use super::catalogue::codes;
 use super::purpose::Purpose;
-
-/// Writes a closed list of codes once.
-macro_rules! codes {
-    ($(#[$doc:meta])* $name:ident { $($(#[$row:meta])* $variant:ident = $code:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$row])* $variant,)* }
-
-        impl $name {
-            /// Every one.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The code in tables, entries and answers.
-            pub const fn code(self) -> &'static str {
-                match self { $(Self::$variant => $code,)* }
-            }
-
-            /// Finds one by its code.
-            pub fn from_code(code: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|one| one.code() == code)
-            }
-        }
-    };
-}
 
 codes! {
     /// Why a recall was opened.

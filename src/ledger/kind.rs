@@ -1,96 +1,77 @@
 //! Every kind of entry the ledger can hold, one row each.
 
-/// Writes the kinds once: variant, code, and the doc line.
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $variant:ident = $code:literal;)*) => {
-        /// What happened. The code stands in the entry as `k` and in the projection.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Kind { $($(#[$doc])* $variant,)* }
+use crate::domain::codes;
 
-        impl Kind {
-            /// Every kind.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The code in entries, tables and answers.
-            pub const fn code(self) -> &'static str {
-                match self { $(Self::$variant => $code,)* }
-            }
-
-            /// Finds a kind by its code; `None` for anything else.
-            pub fn from_code(code: &str) -> Option<Self> {
-                match code { $($code => Some(Self::$variant),)* _ => None }
-            }
-        }
-    };
-}
-
-kinds! {
-    /// Fields of contacts were released to a partner.
-    Release = "release";
-    /// A partner asked and got nothing.
-    Withhold = "withhold";
-    /// A contact was collected.
-    Intake = "intake";
-    /// A person said yes or no to a purpose.
-    Choice = "choice";
-    /// A contact's fields were corrected.
-    Correct = "correct";
-    /// A person withdrew.
-    Withdraw = "withdraw";
-    /// A contact was erased.
-    Erase = "erase";
-    /// Processing of a contact was restricted, or the restriction lifted.
-    Restrict = "restrict";
-    /// A recall was opened.
-    RecallOpen = "recall.open";
-    /// The partner was told.
-    RecallTold = "recall.told";
-    /// The partner confirmed receipt.
-    RecallReceived = "recall.received";
-    /// The partner says it erased the data.
-    RecallErased = "recall.erased";
-    /// The partner says it never held or no longer holds the data.
-    RecallNotHeld = "recall.not_held";
-    /// The partner refused, with a reason.
-    RecallRefused = "recall.refused";
-    /// The partner let the deadline pass.
-    RecallOverdue = "recall.overdue";
-    /// A partner was entered into the registry.
-    PartnerAdd = "partner.add";
-    /// A partner was approved, by a second person.
-    PartnerApprove = "partner.approve";
-    /// An approved partner became active.
-    PartnerActivate = "partner.activate";
-    /// A partner's terms or contacts were changed.
-    PartnerChange = "partner.change";
-    /// A partner was suspended.
-    PartnerSuspend = "partner.suspend";
-    /// A suspended partner became active again.
-    PartnerResume = "partner.resume";
-    /// A partner left for good.
-    PartnerOffboard = "partner.offboard";
-    /// A certificate was registered for a partner.
-    CertificateBind = "certificate.bind";
-    /// A certificate was revoked.
-    CertificateRevoke = "certificate.revoke";
-    /// A grant was given or changed.
-    GrantSet = "grant.set";
-    /// A grant was ended.
-    GrantEnd = "grant.end";
-    /// A policy version was drafted.
-    PolicyDraft = "policy.draft";
-    /// A policy version was published.
-    PolicyPublish = "policy.publish";
-    /// A member of staff did something that no other kind names; `op` says what.
-    StaffAct = "staff.act";
-    /// Somebody asked who received what; a person's own report too.
-    AuditQuery = "audit.query";
-    /// A key was replaced.
-    KeyRotate = "key.rotate";
-    /// Old bodies were removed under a written retention rule.
-    Prune = "prune";
-    /// The ledger went on from a backup: a declared break, which raises the epoch.
-    Restore = "restore";
+codes! {
+    /// What happened. The code stands in the entry as `k` and in the projection.
+    Kind {
+        /// Fields of contacts were released to a partner.
+        Release = "release",
+        /// A partner asked and got nothing.
+        Withhold = "withhold",
+        /// A contact was collected.
+        Intake = "intake",
+        /// A person said yes or no to a purpose.
+        Choice = "choice",
+        /// A contact's fields were corrected.
+        Correct = "correct",
+        /// A person withdrew.
+        Withdraw = "withdraw",
+        /// A contact was erased.
+        Erase = "erase",
+        /// Processing of a contact was restricted, or the restriction lifted.
+        Restrict = "restrict",
+        /// A recall was opened.
+        RecallOpen = "recall.open",
+        /// The partner was told.
+        RecallTold = "recall.told",
+        /// The partner confirmed receipt.
+        RecallReceived = "recall.received",
+        /// The partner says it erased the data.
+        RecallErased = "recall.erased",
+        /// The partner says it never held or no longer holds the data.
+        RecallNotHeld = "recall.not_held",
+        /// The partner refused, with a reason.
+        RecallRefused = "recall.refused",
+        /// The partner let the deadline pass.
+        RecallOverdue = "recall.overdue",
+        /// A partner was entered into the registry.
+        PartnerAdd = "partner.add",
+        /// A partner was approved, by a second person.
+        PartnerApprove = "partner.approve",
+        /// An approved partner became active.
+        PartnerActivate = "partner.activate",
+        /// A partner's terms or contacts were changed.
+        PartnerChange = "partner.change",
+        /// A partner was suspended.
+        PartnerSuspend = "partner.suspend",
+        /// A suspended partner became active again.
+        PartnerResume = "partner.resume",
+        /// A partner left for good.
+        PartnerOffboard = "partner.offboard",
+        /// A certificate was registered for a partner.
+        CertificateBind = "certificate.bind",
+        /// A certificate was revoked.
+        CertificateRevoke = "certificate.revoke",
+        /// A grant was given or changed.
+        GrantSet = "grant.set",
+        /// A grant was ended.
+        GrantEnd = "grant.end",
+        /// A policy version was drafted.
+        PolicyDraft = "policy.draft",
+        /// A policy version was published.
+        PolicyPublish = "policy.publish",
+        /// A member of staff did something that no other kind names; `op` says what.
+        StaffAct = "staff.act",
+        /// Somebody asked who received what; a person's own report too.
+        AuditQuery = "audit.query",
+        /// A key was replaced.
+        KeyRotate = "key.rotate",
+        /// Old bodies were removed under a written retention rule.
+        Prune = "prune",
+        /// The ledger went on from a backup: a declared break, which raises the epoch.
+        Restore = "restore",
+    }
 }
 
 impl Kind {
