@@ -194,6 +194,13 @@ impl Wire {
         self.call("POST", path, &kind, form.as_bytes())
     }
 
+    /// POST of JSON with a token.
+    pub fn post(&mut self, token: &str, path: &str, body: &[u8]) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        self.call("POST", path, &headers, body)
+    }
+
     /// GET with a token.
     pub fn get(&mut self, token: &str, path: &str) -> Answer {
         self.call("GET", path, &[("authorization", &format!("Bearer {token}"))], b"")

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use fieldgate::clock::{Clock, Moment};
+use fieldgate::domain::consent::ChoiceOrigin;
 use fieldgate::domain::contact::{CollectionPoint, Country, PointSet};
 use fieldgate::domain::disclosure::{Reason, Request};
 use fieldgate::domain::field::{Field, FieldSet};
@@ -13,6 +14,7 @@ use fieldgate::domain::policy::{Policy, PolicyText, PurposeTerms};
 use fieldgate::domain::purpose::Purpose;
 use fieldgate::flows::intake::{self, Bringer, Manner, Submission, Taken};
 use fieldgate::flows::release::{self, Asker, PageRequest, Released};
+use fieldgate::flows::withdraw::{self, Done, Word};
 use fieldgate::flows::{Actor, Error, Gateway, keys, onboard, publish};
 use fieldgate::id::{GrantId, KeyId, PartnerId, PolicyVersion, RequestId, Thumbprint};
 use fieldgate::ledger::verify::{self, Plan, Report};
@@ -304,6 +306,14 @@ impl World {
     /// Pulls one page of offers.
     pub async fn pull(&self, asker: Asker, limit: u16) -> Result<Released, Error> {
         release::page(&self.gateway, asker, offers(limit)).await
+    }
+
+    /// Person `number` says yes or no to offers, to all partners.
+    pub async fn says_to_offers(&self, number: usize, given: bool) -> Done {
+        let word =
+            Word { purpose: Purpose::Offers, partner: None, given, origin: ChoiceOrigin::Person };
+        let she = Personal::new(address(number));
+        withdraw::choose(&self.gateway, &actor("officer"), &she, word).await.unwrap()
     }
 
     /// So many entries that touch no contact, all queued at once.

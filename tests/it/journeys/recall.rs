@@ -1,7 +1,6 @@
 //! What was shared is demanded back from everybody who received it, until each has answered.
 
 use fieldgate::clock::{Clock, DAY};
-use fieldgate::domain::consent::ChoiceOrigin;
 use fieldgate::domain::erasure::ErasureGround;
 use fieldgate::domain::purpose::Purpose;
 use fieldgate::domain::recall::{RecallAnswer, RecallCause, RecallState, RefusalGround};
@@ -9,7 +8,7 @@ use fieldgate::flows::question::{self, Inquirer, Question, Search};
 use fieldgate::flows::recall::{self, Demand, Mover, RecallQuery};
 use fieldgate::flows::release::Asker;
 use fieldgate::flows::report::{self, Holding};
-use fieldgate::flows::withdraw::{self, Word};
+use fieldgate::flows::withdraw;
 use fieldgate::flows::{Error, erase, onboard};
 use fieldgate::id::RecallId;
 use fieldgate::ledger::Kind;
@@ -27,16 +26,6 @@ async fn poll(world: &World, who: Asker, ack: &[RecallId]) -> Vec<Demand> {
     let polled = recall::poll(&world.gateway, who, ack, 100).await.unwrap();
     assert!(polled.unknown.is_empty() && !polled.more);
     polled.demands
-}
-
-async fn no_to_offers(world: &World, number: usize) -> withdraw::Done {
-    let word = Word {
-        purpose: Purpose::Offers,
-        partner: None,
-        given: false,
-        origin: ChoiceOrigin::Person,
-    };
-    withdraw::choose(&world.gateway, &actor("officer"), &person(number), word).await.unwrap()
 }
 
 async fn holdings(world: &World, number: usize) -> Vec<Holding> {
@@ -77,7 +66,7 @@ fn a_person_says_no_and_whoever_received_is_told_acknowledges_and_deletes() {
             assert_eq!(state(&world, 0).await, None);
             assert_eq!(poll(&world, acme, &[]).await.len(), 0);
 
-            let done = no_to_offers(&world, 0).await;
+            let done = world.says_to_offers(0, false).await;
             assert_eq!(done.recalls.len(), 1);
             let opened = &done.recalls[0];
             assert_eq!((opened.partner, opened.cause), (acme.partner, RecallCause::Choice));
@@ -89,7 +78,7 @@ fn a_person_says_no_and_whoever_received_is_told_acknowledges_and_deletes() {
             assert_eq!(opened.due_at.day(), week.day(), "as its contract says");
             assert_eq!(state(&world, 0).await, Some("open"));
             // The same once more opens nothing new; who received nothing is told nothing.
-            assert_eq!(no_to_offers(&world, 0).await.recalls, []);
+            assert_eq!(world.says_to_offers(0, false).await.recalls, []);
             assert_eq!(poll(&world, other, &[]).await.len(), 0);
 
             let told = poll(&world, acme, &[]).await;
@@ -134,7 +123,7 @@ fn a_yes_after_a_recall_begins_a_new_story() {
             let acme = world.reseller("acme").await;
             world.people(1).await;
             world.pull(acme, 10).await.unwrap();
-            no_to_offers(&world, 0).await;
+            world.says_to_offers(0, false).await;
             let id = poll(&world, acme, &[]).await[0].recall.id;
             let refused = RecallAnswer::Refused(RefusalGround::LegalClaim);
             let by = Mover::Partner(acme);
@@ -142,7 +131,11 @@ fn a_yes_after_a_recall_begins_a_new_story() {
             let shown = holdings(&world, 0).await.remove(0).recall.unwrap();
             let ground = Some(RefusalGround::LegalClaim);
             assert_eq!((shown.state, shown.ground), (RecallState::Refused, ground));
-            assert_eq!(no_to_offers(&world, 0).await.recalls, [], "a no that is only repeated");
+            assert_eq!(
+                world.says_to_offers(0, false).await.recalls,
+                [],
+                "a no that is only repeated"
+            );
             let other = RecallAnswer::Refused(RefusalGround::OwnCustomer);
             let changed = recall::answer(&world.gateway, by, id, other).await;
             assert!(matches!(changed, Err(Error::Conflict(..))), "grounds are not swapped");
@@ -152,14 +145,7 @@ fn a_yes_after_a_recall_begins_a_new_story() {
             let mut yes = world.person(0);
             yes.choices = vec![(Purpose::Offers, true)];
             world.take(vec![yes]).await.unwrap();
-            let word = Word {
-                purpose: Purpose::Offers,
-                partner: None,
-                given: true,
-                origin: ChoiceOrigin::Person,
-            };
-            let officer = actor("officer");
-            let done = withdraw::choose(&world.gateway, &officer, &person(0), word).await.unwrap();
+            let done = world.says_to_offers(0, true).await;
             assert_eq!(done.recalls, []);
             assert_eq!(world.pull(acme, 10).await.unwrap().leads.len(), 1);
             assert_eq!(state(&world, 0).await, None, "what it holds now nobody demands back");
@@ -258,8 +244,8 @@ fn whoever_is_late_is_noted_once_and_can_still_answer() {
             let acme = world.reseller("acme").await;
             world.people(2).await;
             world.pull(acme, 10).await.unwrap();
-            no_to_offers(&world, 0).await;
-            let due = no_to_offers(&world, 1).await.recalls[0].due_at;
+            world.says_to_offers(0, false).await;
+            let due = world.says_to_offers(1, false).await.recalls[0].due_at;
             assert_eq!(recall::note_late(&world.gateway).await.unwrap(), 0);
             let (later, sequencer) =
                 replica_at(&world.url, &world.master, Clock::fixed(due.plus(1)));

@@ -4,17 +4,13 @@
 use std::collections::BTreeSet;
 
 use fieldgate::clock::Clock;
-use fieldgate::domain::consent::ChoiceOrigin;
 use fieldgate::domain::field::{Field, FieldSet};
 use fieldgate::domain::partner::PartnerKind;
 use fieldgate::domain::purpose::Purpose;
-use fieldgate::flows::withdraw::{self, Word};
-use fieldgate::secret::Personal;
 use serde_json::{Value, json};
 
 use crate::harness::process::until;
 use crate::harness::wire::{Answer, Wire};
-use crate::harness::world::actor;
 use crate::harness::{Badge, Database, Doors, World, wait};
 
 /// The words of JSON Schema that the document uses; another one must be added to `fits` first.
@@ -309,18 +305,9 @@ fn check_intake(said: &mut Description, guest: &mut Guest) {
 
 /// The person of the questions says no, and the partner is told and answers.
 fn check_recalls(said: &mut Description, world: &World, guest: &mut Guest) {
-    let she = Personal::new(crate::harness::world::address(0));
-    let word = Word {
-        purpose: Purpose::Offers,
-        partner: None,
-        given: false,
-        origin: ChoiceOrigin::Person,
-    };
-    wait(withdraw::choose(&world.gateway, &actor("officer"), &she, word)).unwrap();
-    let bearer = format!("Bearer {}", guest.token);
-    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    wait(world.says_to_offers(0, false));
     let poll = "/v1/recalls/poll";
-    let mut ask = |path: &str, body: &str| guest.wire.call("POST", path, &headers, body.as_bytes());
+    let mut ask = |path: &str, body: &str| guest.wire.post(&guest.token, path, body.as_bytes());
     let told = ask(poll, "{}");
     let id = told.json()["recalls"][0]["recall_id"].as_str().unwrap().to_owned();
     said.check("POST", poll, &told);
@@ -332,8 +319,6 @@ fn check_recalls(said: &mut Description, world: &World, guest: &mut Guest) {
 }
 
 fn check_questions(said: &mut Description, guest: &mut Guest) {
-    let bearer = format!("Bearer {}", guest.token);
-    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
     let email = crate::harness::world::address(0);
     for (path, schema, question) in [
         ("/v1/audit/who", "WhoQuestion", json!({ "email": email })),
@@ -347,10 +332,10 @@ fn check_questions(said: &mut Description, guest: &mut Guest) {
         let schema = &said.document["components"]["schemas"][schema];
         assert_eq!(complaints(&said.document, schema, &question, ""), Vec::<String>::new());
         let body = question.to_string();
-        let answer = guest.wire.call("POST", path, &headers, body.as_bytes());
+        let answer = guest.wire.post(&guest.token, path, body.as_bytes());
         assert_eq!(answer.says(), "200 ", "{question}");
         said.check("POST", path, &answer);
-        said.check("POST", path, &guest.wire.call("POST", path, &headers, b"{]"));
+        said.check("POST", path, &guest.wire.post(&guest.token, path, b"{]"));
     }
 }
 

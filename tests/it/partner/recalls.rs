@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use fieldgate::clock::Moment;
-use fieldgate::domain::consent::ChoiceOrigin;
 use fieldgate::domain::contact::PointSet;
 use fieldgate::domain::field::{Field, FieldSet};
 use fieldgate::domain::grant::{Grant, Territory};
@@ -11,13 +10,11 @@ use fieldgate::domain::partner::PartnerKind;
 use fieldgate::domain::purpose::Purpose;
 use fieldgate::flows::onboard;
 use fieldgate::flows::recall::RECALLS_MAX;
-use fieldgate::flows::withdraw::{self, Word};
 use fieldgate::id::{GrantId, RecallId};
 use fieldgate::ledger::Kind;
 use fieldgate::ledger::verify::verify_receipt;
 use fieldgate::merkle::key::Verifier;
 use fieldgate::merkle::policy::Policy;
-use fieldgate::secret::Personal;
 use serde_json::{Value, json};
 
 use super::forms::assert_problem;
@@ -39,9 +36,7 @@ impl System {
     }
 
     fn post(&mut self, path: &str, body: &str) -> Answer {
-        let bearer = format!("Bearer {}", self.token);
-        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
-        self.wire.call("POST", path, &headers, body.as_bytes())
+        self.wire.post(&self.token, path, body.as_bytes())
     }
 
     fn poll(&mut self, body: &Value) -> Value {
@@ -67,17 +62,6 @@ async fn shared(world: &World, people: usize) -> Badge {
     acme
 }
 
-async fn opt_out(world: &World, number: usize) {
-    let word = Word {
-        purpose: Purpose::Offers,
-        partner: None,
-        given: false,
-        origin: ChoiceOrigin::Person,
-    };
-    let she = Personal::new(address(number));
-    withdraw::choose(&world.gateway, &actor("officer"), &she, word).await.unwrap();
-}
-
 /// The partner's grant ends.
 async fn end_grant(world: &World, badge: &Badge) {
     let ended = Grant {
@@ -100,7 +84,7 @@ fn a_partner_polls_deletes_and_answers_and_each_step_has_a_receipt() {
             let world = World::new(database).await;
             let acme = shared(&world, 3).await;
             for number in 0..3 {
-                opt_out(&world, number).await;
+                world.says_to_offers(number, false).await;
             }
             (world, acme)
         });
@@ -160,7 +144,7 @@ fn nobody_sees_or_answers_the_recalls_of_another_and_whoever_has_no_grant_is_tol
             let acme = shared(&world, 1).await;
             let other = world.badge("other", PartnerKind::Reseller).await;
             let auditor = world.badge("chamber", PartnerKind::Auditor).await;
-            opt_out(&world, 0).await;
+            world.says_to_offers(0, false).await;
             end_grant(&world, &acme).await;
             (world, acme, other, auditor)
         });
@@ -198,7 +182,7 @@ fn what_is_wrong_with_a_recall_request_is_told_and_loses_nothing() {
     let (world, acme) = wait(async {
         let world = World::new(crate::harness::Database::Sqlite).await;
         let acme = shared(&world, 1).await;
-        opt_out(&world, 0).await;
+        world.says_to_offers(0, false).await;
         (world, acme)
     });
     let doors = Doors::open(&world);
@@ -254,7 +238,7 @@ fn two_partners_cannot_join_their_lists_by_what_a_recall_tells_them() {
             let most = Purpose::Offers.row().fields_max;
             world.grant(other.asker.partner, Purpose::Offers, most).await;
             world.pull(other.asker, 10).await.unwrap();
-            opt_out(&world, 0).await;
+            world.says_to_offers(0, false).await;
             (world, acme, other)
         });
         let doors = Doors::open(&world);
