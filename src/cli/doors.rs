@@ -157,8 +157,11 @@ pub async fn open(opening: Opening) -> Result<Doors, DoorFault> {
         follow.see(&registry, at);
         revocations.see(&registry, at);
     });
-    let jobs = [actix_web::rt::spawn(watch), actix_web::rt::spawn(publish)];
-    let jobs = jobs.into_iter().chain([actix_web::rt::spawn(chase)]).collect();
+    let jobs = vec![
+        actix_web::rt::spawn(watch),
+        actix_web::rt::spawn(publish),
+        actix_web::rt::spawn(chase),
+    ];
     Ok(Doors { handles, jobs, metrics, publishing })
 }
 

@@ -80,11 +80,8 @@ pub(super) fn run(asked: &ExportArguments, config: &Path, voice: Voice) -> Resul
         .store
         .read_blocking(move |tx| {
             tx.take_time()?;
-            let end = match End::of(tx, &notary, cosigned)? {
-                Ok(end) => end,
-                Err(failure) => return Ok(Err(failure)),
-            };
-            Ok::<_, StoreError>(export(tx, &notary, (target, end), &shown))
+            let end = End::of(tx, &notary, cosigned);
+            Ok::<_, StoreError>(end.and_then(|end| export(tx, &notary, (target, end), &shown)))
         })
         .map_err(|error| Failure::broken(chain(&error)))?;
     bar.finish_and_clear();
@@ -102,34 +99,25 @@ struct End {
 impl End {
     /// The head, with the lines of its witnesses if they have seen it; or the newest checkpoint
     /// that enough of them cosigned, where nothing else will do.
-    fn of(
-        tx: &mut ReadTx,
-        notary: &Notary,
-        cosigned: bool,
-    ) -> Result<Result<Self, Failure>, StoreError> {
-        let broken = |says: String| Ok(Err(Failure::broken(says)));
+    fn of(tx: &mut ReadTx, notary: &Notary, cosigned: bool) -> Result<Self, Failure> {
+        let broken = |error: &dyn std::error::Error| Failure::broken(chain(error));
         let newest =
             if notary.has_policy() { witnesses::newest_convincing(tx, notary)? } else { None };
-        let head = match tx.head() {
-            Ok(head) => head,
-            Err(error) => return broken(chain(&error)),
-        };
+        let head = tx.head().map_err(|error| broken(&error))?;
         match newest {
             Some(Published { size, note, .. }) if cosigned || size == head.size() => {
-                Ok(Ok(Self { size, note, cosigned: true }))
+                Ok(Self { size, note, cosigned: true })
             }
             _ if cosigned => {
                 let says = "no checkpoint is cosigned as the policy of the settings asks";
                 let hint =
                     "`ledger.policy_file` names the witnesses; a gateway that serves asks them";
-                Ok(Err(Failure::new(Ending::Busy, says).hint(hint)))
+                Err(Failure::new(Ending::Busy, says).hint(hint))
             }
-            _ => match notary.checkpoint(&head) {
-                Ok(note) => {
-                    Ok(Ok(Self { size: head.size(), note: note.to_string(), cosigned: false }))
-                }
-                Err(error) => broken(chain(&error)),
-            },
+            _ => {
+                let note = notary.checkpoint(&head).map_err(|error| broken(&error))?;
+                Ok(Self { size: head.size(), note: note.to_string(), cosigned: false })
+            }
         }
     }
 }
